@@ -1,0 +1,93 @@
+"""The command line: a skin over the library, one file per command, heavy imports inside the command that needs them."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from bevdeploy import __version__
+from bevdeploy.errors import BevDeployError
+
+__all__ = ["app", "main"]
+
+EXIT_CODES = "Exit codes: 0 done, 1 an error, 2 wrong usage, 3 a gate failed, 130 Ctrl-C."
+
+app = typer.Typer(
+    name="bevdeploy",
+    help="From a distilled camera-only BEV student to a verified engine in a car.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _name in ("init", "export", "bench", "run", "demo"):  # INTERIM until every command file is there
+    if importlib.util.find_spec(f"bevdeploy.cli.{_name}"):
+        app.command(_name)(getattr(importlib.import_module(f"bevdeploy.cli.{_name}"), _name))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bevdeploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that precede a command."""
+
+
+def main() -> None:
+    """Run the command line and exit; an error that bevdeploy raises on purpose is one block on stderr, no traceback."""
+    try:
+        code = _exit_code()
+    except BevDeployError as error:
+        _print_error(type(error).__name__, str(error))
+        code = 1
+    except BrokenPipeError:
+        code = 1
+    except OSError as error:
+        _print_error(*_named(error))
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    if code == 130:
+        typer.echo("interrupted, nothing half-written", err=True)
+    _flush_or_discard_stdout()
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    try:
+        app()
+    except SystemExit as done:  # how typer ends, well or not; wrong usage it has explained itself
+        sys.stdout.flush()
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0
+
+
+def _named(error: OSError) -> tuple[str, str]:
+    where = error.filename or "standard output"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "OutputError", f"{where}: the disk is full; free some space, or write elsewhere"
+    return type(error).__name__, f"{where}: {error.strerror or error}"
+
+
+def _print_error(name: str, message: str) -> None:
+    typer.echo(f"{typer.style(name, fg=typer.colors.RED, bold=True)}: {message}", err=True)
+
+
+def _flush_or_discard_stdout() -> None:
+    """Keep the interpreter from complaining, as it ends, about what a closed pipe or a full disk did not take."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

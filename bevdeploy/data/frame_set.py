@@ -1,0 +1,23 @@
+"""FrameSet: what every source of camera frames yields, one moment at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bevdeploy.geometry.rig import CameraRig
+
+
+@dataclass(frozen=True, eq=False)
+class FrameSet:
+    """One image per camera, and the rig that took them."""
+
+    token: str
+    """Sample token of a data set, or the file stem."""
+    timestamp_us: int | None
+    """Key time in microseconds; None where the source has no clock."""
+    frames: tuple[NDArray[np.uint8], ...]
+    """RGB images [Hraw, Wraw, 3], one per camera in rig order."""
+    rig: CameraRig

@@ -1,0 +1,57 @@
+"""The exception tree.
+
+    BevDeployError
+    ├── GeometryError            a rig, grid or table that cannot be used
+    │   └── TableOverflowError   a rig needs larger pool tables than the graph declares
+    ├── CheckpointError          a checkpoint that cannot be read or rebuilt
+    ├── RecipeError              an export recipe or target profile with a wrong key or value
+    ├── ContractError            a graph without its contract, or inputs that break it
+    ├── EngineError              an engine file that cannot be loaded or run
+    ├── FrameSourceError         camera frames that are missing, unreadable or of another size
+    ├── MissingDependencyError   an optional library is not installed
+    └── OutputError              a result that could not be written
+
+Each message says what happened, with which file and values, and the command that mends it.
+"""
+
+from __future__ import annotations
+
+
+class BevDeployError(Exception):
+    """Root of everything that bevdeploy raises on purpose."""
+
+
+class GeometryError(BevDeployError):
+    """A rig, grid, image transform or index table that cannot be used."""
+
+
+class TableOverflowError(GeometryError):
+    """A rig needs larger pool tables than the exported graph declares."""
+
+
+class CheckpointError(BevDeployError):
+    """A checkpoint that cannot be read, trusted or rebuilt."""
+
+
+class RecipeError(BevDeployError):
+    """An export recipe or target profile with an unknown key or a wrong value."""
+
+
+class ContractError(BevDeployError):
+    """A graph without its contract, or inputs that break it."""
+
+
+class EngineError(BevDeployError):
+    """An engine file (ONNX, plan) that cannot be loaded or run."""
+
+
+class FrameSourceError(BevDeployError):
+    """Camera frames that are missing, unreadable or of another size."""
+
+
+class MissingDependencyError(BevDeployError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+
+class OutputError(BevDeployError):
+    """A result that could not be written."""

@@ -1,0 +1,136 @@
+"""What is traced: a student with its preprocessing and decoding inside (`frames`), or bare (`tensor`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bevdeploy.batch import StudentInputs
+from bevdeploy.geometry import ImageTransform
+from bevdeploy.models import Student, StudentOutputs
+from bevdeploy.models.heads.decoder import running_sum
+from bevdeploy.models.heads.detection import cell_positions, gathered_codes
+from bevdeploy.ops import PoolTableTensors
+from bevdeploy.runtime.contract import Preprocessing
+from bevdeploy.runtime.preprocess import linear_taps, resample_weights
+from bevdeploy.tasks import LOG_SIZE_RANGE
+
+DENSE_OUTPUTS = StudentOutputs._fields
+DECODED_OUTPUTS = (
+    "boxes",
+    "scores",
+    "labels",
+    "cells",
+    "trajectories",
+    "trajectory_probabilities",
+    "map_probabilities",
+    "occupancy_probabilities",
+    "plans",
+)
+
+
+class TensorGraph(nn.Module):
+    """Normalised images and tables in, dense outputs out; `agents` as int32."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, images: Tensor, *geometry: Tensor) -> tuple[Tensor, ...]:
+        """Images [1, N, 3, H, W], five tables and, if the student takes it, the ego state; to `StudentOutputs`."""
+        tables, ego_state = geometry[:5], geometry[5] if len(geometry) > 5 else None
+        outputs = self.student(StudentInputs(images, PoolTableTensors(*tables), ego_state))
+        return tuple(outputs._replace(agents=outputs.agents.to(torch.int32)))
+
+
+class FramesGraph(nn.Module):
+    """Raw frames and tables in, decoded results out; then the dense outputs, which only the parity check opens."""
+
+    mean: Tensor
+    std: Tensor
+    rows_weights: Tensor
+    columns_weights: Tensor
+    rows_lower: Tensor
+    rows_upper: Tensor
+    rows_share: Tensor
+    columns_lower: Tensor
+    columns_upper: Tensor
+    columns_share: Tensor
+
+    def __init__(self, student: Student, transform: ImageTransform, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.student = student
+        self.transform = transform
+        self.tasks = student.spec.tasks
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std).reshape(1, 3, 1, 1), persistent=False)
+        self.antialias = preprocessing.resize == "antialias"
+        for axis, along in enumerate(("rows", "columns")):
+            for name, value in _resampling(transform, axis, self.antialias).items():
+                self.register_buffer(f"{along}_{name}", torch.from_numpy(value), persistent=False)
+
+    def forward(self, frames: Tensor, *geometry: Tensor) -> tuple[Tensor, ...]:
+        """Frames [N, Hraw, Wraw, 3] uint8 RGB, five tables and, if the student takes it, the ego state."""
+        tables, ego_state = geometry[:5], geometry[5] if len(geometry) > 5 else None
+        images = self.preprocess(frames)[None]  # [1, N, 3, H, W]
+        outputs = self.student(StudentInputs(images, PoolTableTensors(*tables), ego_state))
+        dense = tuple(outputs._replace(agents=outputs.agents.to(torch.int32)))
+        return self.decode(outputs) + dense[: DENSE_OUTPUTS.index("plans")]
+
+    def preprocess(self, frames: Tensor) -> Tensor:
+        """Frames [N, Hraw, Wraw, 3] uint8 to normalised images [N, 3, H, W]."""
+        images = frames.to(self.mean.dtype)  # [N, Hraw, Wraw, 3]
+        if self.antialias:
+            images = images.permute(0, 3, 1, 2)  # [N, 3, Hraw, Wraw]
+            images = (self.rows_weights @ images) @ self.columns_weights.T  # [N, 3, H, W]
+        else:
+            images = self._interpolated(images, 1, self.rows_lower, self.rows_upper, self.rows_share)
+            images = self._interpolated(images, 2, self.columns_lower, self.columns_upper, self.columns_share)
+            images = images.permute(0, 3, 1, 2)  # [N, 3, H, W]
+        return (images - self.mean) / self.std
+
+    @staticmethod
+    def _interpolated(images: Tensor, axis: int, lower: Tensor, upper: Tensor, share: Tensor) -> Tensor:
+        """Resize and crop along one axis. Constant taps: Resize operators round their coordinates each in their own way."""
+        below, above = images.index_select(axis, lower), images.index_select(axis, upper)
+        return below + (above - below) * share.reshape(-1, *[1] * (3 - axis))
+
+    def decode(self, outputs: StudentOutputs) -> tuple[Tensor, ...]:
+        """Dense outputs of one sample to `DECODED_OUTPUTS`, without the batch axis."""
+        grid = self.student.spec.geometry.grid
+        columns, rows, _ = grid.count
+        agents = outputs.agents  # [1, K]
+        codes = gathered_codes(outputs.box_codes, agents, self.student.group_of_class)  # [1, K, 10]
+        lower_m = torch.tensor(grid.lower_m[:2], dtype=codes.dtype, device=codes.device)
+        cell_m = torch.tensor(grid.cell_m[:2], dtype=codes.dtype, device=codes.device)
+        centres_m = cell_positions(agents, codes, columns, rows) * cell_m + lower_m  # [1, K, 2]
+        yaw = torch.atan2(codes[..., 6:7], codes[..., 7:8])  # [1, K, 1]
+        sizes_m = codes[..., 3:6].clamp(*LOG_SIZE_RANGE).exp()
+        boxes = torch.cat([centres_m, codes[..., 2:3], sizes_m, yaw, codes[..., 8:10]], -1)  # [1, K, 9]
+        steps_m = running_sum(self.tasks.motion_steps, codes) @ outputs.trajectory_offsets  # [1, K, M, T, 2]
+        decoded = (
+            boxes,
+            outputs.heatmap.flatten(1).gather(1, agents).sigmoid(),
+            (agents // (rows * columns)).to(torch.int32),
+            (agents % (rows * columns)).to(torch.int32),
+            centres_m[:, :, None, None] + steps_m,
+            outputs.trajectory_logits.softmax(-1),
+            outputs.map_logits.sigmoid(),
+            outputs.occupancy_logits.sigmoid(),
+            outputs.plans,
+        )
+        return tuple(value[0] for value in decoded)
+
+
+def _resampling(transform: ImageTransform, axis: int, antialias: bool) -> dict[str, NDArray[Any]]:
+    """Constants of the resize along y (0) or x (1): a weight matrix, or the taps of a linear resize."""
+    raw, resized = transform.raw_hw[axis], transform.resized_hw[axis]
+    crop, net = transform.crop_yx[axis], transform.net_hw[axis]
+    if antialias:
+        return {"weights": resample_weights(raw, resized, crop, net, antialias=True)}
+    taps = linear_taps(raw, resized, crop, net)
+    return {"lower": taps.lower.astype(np.int64), "upper": taps.upper.astype(np.int64), "share": taps.share}

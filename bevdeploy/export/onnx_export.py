@@ -1,0 +1,152 @@
+"""A student as a verified ONNX file: trace, contract, parity; files appear only when they are complete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import torch
+
+from bevdeploy.errors import OutputError
+from bevdeploy.export.contract_of_student import baked_contract, contract_of_student
+from bevdeploy.export.deploy_graph import DECODED_OUTPUTS, DENSE_OUTPUTS, FramesGraph, TensorGraph
+from bevdeploy.export.onnx_graph import bake_tables, finish, onnx_from_module, without_outputs
+from bevdeploy.export.recipe import ExportRecipe
+from bevdeploy.export.torch_runner import TorchRunner
+from bevdeploy.geometry import CameraRig, ImageTransform, indices_from_rig
+from bevdeploy.geometry.pool_tables import sizes_of_need, tables_from_rig
+from bevdeploy.models import Student
+from bevdeploy.paths import write_bytes, write_text
+from bevdeploy.runtime.contract import (
+    CONTRACT_DIGEST_KEY,
+    Contract,
+    GeometryMode,
+    IoMode,
+    Preprocessing,
+    contract_path,
+)
+from bevdeploy.runtime.onnx_runner import PRECISION_KEY, OnnxRunner
+from bevdeploy.runtime.parity import Check, ParityReport, decoded_checks, decoder_checks, dense_checks
+from bevdeploy.runtime.pipeline import Frames, Pipeline
+
+MAX_ONNX_BYTES = 2**31 - 1
+"""A protobuf message cannot be larger."""
+
+
+@dataclass(frozen=True)
+class ParityCase:
+    """Frames and a rig on which the graph must equal PyTorch."""
+
+    name: str
+    frames: Frames
+    rig: CameraRig
+
+
+@dataclass(frozen=True)
+class StudentGraph:
+    """A traced student that is not written yet."""
+
+    student: Student
+    contract: Contract
+    reference: Contract
+    """The same export with its tables as inputs: what the PyTorch runner takes. The contract itself, unless baked."""
+    model: onnx.ModelProto
+    """What ships."""
+    opened: onnx.ModelProto
+    """The same graph that also declares its dense outputs."""
+
+
+def graph_of_student(
+    student: Student, recipe: ExportRecipe, rig: CameraRig, io: IoMode, geometry_mode: GeometryMode
+) -> StudentGraph:
+    """Trace a student for a rig's cameras and raw image size.
+
+    Raises:
+        GeometryError: the rig cannot be used.
+    """
+    reference = reference_contract(student, recipe, rig, io, geometry_mode)
+    contract = reference if geometry_mode == "runtime" else baked_contract(reference, rig)
+    opened = onnx_from_module(
+        deploy_module(student, reference),
+        [torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in reference.inputs],
+        [spec.name for spec in reference.inputs],
+        DENSE_OUTPUTS if io == "tensor" else DECODED_OUTPUTS + DENSE_OUTPUTS[:-1],
+        recipe.opset,
+    )
+    if geometry_mode == "baked":
+        bake_tables(opened, tables_from_rig(rig, student.spec.geometry, contract.table_sizes).arrays())
+    model = without_outputs(opened, [spec.name for spec in contract.outputs])
+    for either in (model, opened):
+        finish(either, {CONTRACT_DIGEST_KEY: contract.digest(), PRECISION_KEY: "fp32"})
+    return StudentGraph(student, contract, reference, model, opened)
+
+
+def reference_contract(
+    student: Student, recipe: ExportRecipe, rig: CameraRig, io: IoMode, geometry_mode: GeometryMode = "runtime"
+) -> Contract:
+    """The contract with tables as inputs; tables that will be baked need no head room.
+
+    Raises:
+        GeometryError: the rig cannot be used.
+    """
+    need = sizes_of_need(indices_from_rig(rig, student.spec.geometry))
+    sizes = need.grown(recipe.table_headroom if geometry_mode == "runtime" else 1.0)
+    channels = student.bev_encoder.channels
+    return contract_of_student(student.spec, channels, rig, sizes, io, Preprocessing(resize=recipe.resize))
+
+
+def deploy_module(student: Student, contract: Contract) -> FramesGraph | TensorGraph:
+    """The module whose forward is the deployed graph."""
+    if contract.io == "tensor":
+        return TensorGraph(student)
+    transform = ImageTransform.fit(contract.raw_hw, student.spec.geometry.net_hw)
+    return FramesGraph(student, transform, contract.preprocessing)
+
+
+def parity_of_graph(
+    graph: StudentGraph,
+    recipe: ExportRecipe,
+    cases: Sequence[ParityCase],
+    name: str,
+    advance: Callable[[str], None] = lambda case: None,
+) -> ParityReport:
+    """The graph in ONNX Runtime against the student in PyTorch; `advance` is told each case before it runs.
+
+    Raises:
+        EngineError: ONNX Runtime refuses the graph.
+    """
+    contract, reference = graph.contract, graph.reference
+    torch_runner = TorchRunner(deploy_module(graph.student, reference), reference)
+    shipped = OnnxRunner.from_bytes(graph.model.SerializeToString(), contract)
+    opened = OnnxRunner.from_bytes(graph.opened.SerializeToString(), contract) if contract.io == "frames" else shipped
+    checks: list[Check] = []
+    for case in cases:
+        advance(case.name)
+        want = torch_runner.run(Pipeline(torch_runner, reference, case.rig).feeds(case.frames))
+        feeds = Pipeline(shipped, contract, case.rig).feeds(case.frames)
+        dense = opened.run(feeds)
+        checks += dense_checks(case.name, dense, want, recipe.fp32)
+        if contract.io == "frames":
+            checks += decoded_checks(case.name, shipped.run(feeds), want, recipe.fp32)
+        checks += decoder_checks(case.name, dense, contract, recipe.fp32)
+    return ParityReport(name, f"PyTorch {torch.__version__}", tuple(checks))
+
+
+def write_export(graph: StudentGraph, report: ParityReport, onnx_path: Path) -> tuple[Path, Path, Path]:
+    """Write graph, contract and parity report; returns their paths.
+
+    Raises:
+        OutputError: a file cannot be written, or the model is larger than an ONNX file may be.
+    """
+    content = graph.model.SerializeToString()
+    if len(content) > MAX_ONNX_BYTES:
+        raise OutputError(f"{onnx_path}: {len(content)} bytes, an ONNX file holds at most {MAX_ONNX_BYTES}")
+    contract_file = contract_path(onnx_path)
+    parity_file = contract_file.with_name(contract_file.name.replace(".contract.json", ".parity.json"))
+    write_bytes(onnx_path, content)
+    graph.contract.save(contract_file)
+    write_text(parity_file, json.dumps(report.document(), indent=1) + "\n")
+    return onnx_path, contract_file, parity_file

@@ -1,0 +1,1 @@
+"""Jobs that cross rooms: each is one function behind one command."""

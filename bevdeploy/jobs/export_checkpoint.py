@@ -1,0 +1,120 @@
+"""`bevdeploy export`: checkpoint to ONNX file, contract and parity report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bevdeploy.errors import GeometryError
+from bevdeploy.export import ParityCase, graph_of_student, load_recipe, parity_of_graph, write_export
+from bevdeploy.geometry import Camera, CameraRig, surround_rig
+from bevdeploy.geometry.frames import compose, rotation_from_quaternion
+from bevdeploy.jobs.frames import frame_source
+from bevdeploy.models import load_checkpoint
+from bevdeploy.runtime.contract import GeometryMode, IoMode
+from bevdeploy.runtime.parity import ParityReport
+
+NOISE_SEED = 7
+NOISE_MEAN, NOISE_STD = 115.0, 58.0
+"""About those of ImageNet, 0..255: normalised, the noise has variance 1."""
+MOVED_DEG = 0.5
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What the command line may change."""
+
+    io: IoMode = "frames"
+    geometry_mode: GeometryMode = "runtime"
+    recipe: str | None = None
+    """Name or path; None takes the student's own."""
+    table_headroom: float | None = None
+    """Replaces the recipe's."""
+    data: Path | None = None
+    """Camera frames for parity; None takes the synthetic street."""
+    data_frames: int = 3
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written, and how close it is."""
+
+    onnx: Path
+    contract: Path
+    parity_file: Path
+    student: str
+    onnx_bytes: int
+    options: ExportOptions
+    parity: ParityReport
+
+
+def export_checkpoint(
+    checkpoint: Path,
+    output: Path | None = None,
+    rig: CameraRig | None = None,
+    options: ExportOptions = ExportOptions(),  # noqa: B008  frozen
+    advance: Callable[[str], None] = lambda stage: None,
+) -> ExportReport:
+    """Export and check; files are written even when a gate fails, so that the report can be read.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+        RecipeError: the recipe cannot be used.
+        GeometryError: the rig cannot be used.
+        FrameSourceError: the frames for parity cannot be used.
+        OutputError: a file cannot be written.
+    """
+    advance("reading the checkpoint")
+    student = load_checkpoint(checkpoint)
+    recipe = load_recipe(options.recipe or student.spec.name)
+    if options.table_headroom is not None:
+        recipe = replace(recipe, table_headroom=options.table_headroom)
+    path = output or checkpoint.with_name(f"{checkpoint.name.split('.')[0]}.fp32.onnx")
+    cases = parity_cases(rig, options)
+    advance("tracing")
+    graph = graph_of_student(student, recipe, rig or cases[0].rig, options.io, options.geometry_mode)
+    report = parity_of_graph(graph, recipe, cases, path.name, lambda case: advance(f"parity: {case}"))
+    advance("writing")
+    onnx_path, contract, parity_file = write_export(graph, report, path)
+    return ExportReport(
+        onnx_path, contract, parity_file, student.spec.name, onnx_path.stat().st_size, options, report
+    )
+
+
+def parity_cases(rig: CameraRig | None, options: ExportOptions) -> list[ParityCase]:
+    """Frames, noise and, with runtime geometry, a second calibration.
+
+    Raises:
+        FrameSourceError: the frames cannot be used.
+        GeometryError: baked geometry, and the frames come from another rig than the one to bake.
+    """
+    given = None if options.data is None else list(frame_source(options.data, rig, options.data_frames).sets)
+    rig = rig or (given[0].rig if given else surround_rig())
+    seen = given or list(frame_source(None, rig, 1).sets)
+    baked = options.geometry_mode == "baked"
+    if baked and rig.digest() not in {each.rig.digest() for each in seen}:
+        raise GeometryError("the rig to bake has taken none of the frames for parity; leave out --data, or --rig")
+    cases = [
+        ParityCase(f"{each.token[:24]}", each.frames, each.rig)
+        for each in seen
+        if not baked or each.rig.digest() == rig.digest()
+    ]
+    rng = np.random.default_rng(NOISE_SEED)
+    height_px, width_px = rig.image_hw
+    noise = rng.normal(NOISE_MEAN, NOISE_STD, (len(rig.cameras), height_px, width_px, 3)).clip(0, 255).astype(np.uint8)
+    cases.append(ParityCase("noise", tuple(noise), rig))
+    if not baked:
+        cases.append(ParityCase("moved rig", cases[0].frames, moved_rig(cases[0].rig)))
+    return cases
+
+
+def moved_rig(rig: CameraRig) -> CameraRig:
+    """The same cameras after a knock: each turned by half a degree about its axis and shifted by 2 cm."""
+    half = np.deg2rad(MOVED_DEG) / 2
+    knock = compose(rotation_from_quaternion([np.cos(half), 0, np.sin(half), 0]), [0.02, 0, 0])  # camera frame
+    return CameraRig(
+        tuple(Camera(c.name, c.width_px, c.height_px, c.K, c.ego_from_cam @ knock) for c in rig.cameras)
+    )

@@ -1,0 +1,58 @@
+"""`bevdeploy init`: an untrained checkpoint whose batch norms have seen a forward over street-like images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bevdeploy.data import synthetic_frame_sets
+from bevdeploy.geometry import surround_rig
+from bevdeploy.models import load_backbone_weights, save_checkpoint
+from bevdeploy.models.checkpoint import Argument
+from bevdeploy.models.untrained import calibrate_norms, untrained_student
+from bevdeploy.runtime.contract import Preprocessing
+from bevdeploy.runtime.preprocess import images_from_frames
+
+CALIBRATION_SETS = 2
+RAW_PX = (800, 450)
+"""Width and height of the made-up frames; they are resized to the network image anyway."""
+
+
+@dataclass(frozen=True)
+class InitReport:
+    """What was written."""
+
+    checkpoint: Path
+    student: str
+    parameters: int
+    image_hw: tuple[int, int]
+    backbone: str
+    """Where the backbone's weights come from."""
+
+
+def init_checkpoint(
+    name: str, path: Path, arguments: Mapping[str, Argument], seed: int = 0, backbone: Path | None = None
+) -> InitReport:
+    """Write an untrained checkpoint of a named student, with ImageNet weights in its backbone if a file is given.
+
+    Raises:
+        CheckpointError: the student, an option or the backbone file cannot be used.
+        OutputError: the file cannot be written.
+    """
+    student = untrained_student(name, arguments, seed)
+    if backbone is not None:
+        load_backbone_weights(student, backbone)
+    rig = surround_rig(*RAW_PX)
+    net_hw = student.spec.geometry.net_hw
+    images = [
+        torch.from_numpy(images_from_frames(each.frames, net_hw, Preprocessing())[0])  # [N, 3, H, W]
+        for each in synthetic_frame_sets(rig, CALIBRATION_SETS, seed)
+    ]
+    calibrate_norms(student, images, rig)
+    source = f"seed {seed}" if backbone is None else backbone.name
+    save_checkpoint(path, student, arguments, f"untrained, seed {seed}; backbone from {source}")
+    parameters = sum(parameter.numel() for parameter in student.parameters())
+    return InitReport(path, name, parameters, net_hw, source)

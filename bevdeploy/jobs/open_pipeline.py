@@ -1,0 +1,54 @@
+"""An engine file and a rig as a pipeline, whatever computes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bevdeploy.errors import ContractError, EngineError
+from bevdeploy.geometry import CameraRig, surround_rig
+from bevdeploy.runtime import Contract, OnnxRunner, Pipeline
+
+CHECKPOINTS = (".pth", ".pt", ".ckpt")
+
+
+def open_pipeline(engine: Path, rig: CameraRig | None = None, threads: int | None = None) -> Pipeline:
+    """The pipeline of an ONNX file or a checkpoint; without a rig, the made-up surround rig.
+
+    Raises:
+        EngineError: the file is of no known kind, missing or damaged.
+        ContractError: the graph does not belong to its contract, or the rig does not fit it.
+        CheckpointError: the checkpoint is missing, damaged or unsafe.
+    """
+    if engine.suffix in CHECKPOINTS:
+        return _checkpoint_pipeline(engine, rig or surround_rig(), threads)
+    if engine.suffix == ".plan":
+        raise EngineError(f"{engine}: this version runs ONNX files and checkpoints; TensorRT plans are not supported yet")
+    if engine.suffix != ".onnx":
+        raise EngineError(f"{engine}: neither an ONNX file (.onnx) nor a checkpoint ({', '.join(CHECKPOINTS)})")
+    runner = OnnxRunner.open(engine, threads)
+    assert runner.contract is not None
+    return Pipeline(runner, runner.contract, rig or default_rig(runner.contract))
+
+
+def default_rig(contract: Contract) -> CameraRig:
+    """The surround rig at the contract's image size.
+
+    Raises:
+        ContractError: the graph was exported for other cameras, so that a rig must be given.
+    """
+    height_px, width_px = contract.raw_hw
+    rig = surround_rig(width_px, height_px)
+    if rig.names != contract.cameras:
+        raise ContractError(f"the graph was exported for the cameras {', '.join(contract.cameras)}; give --rig FILE")
+    return rig
+
+
+def _checkpoint_pipeline(path: Path, rig: CameraRig, threads: int | None) -> Pipeline:
+    from bevdeploy.export import load_recipe
+    from bevdeploy.export.onnx_export import deploy_module, reference_contract
+    from bevdeploy.export.torch_runner import TorchRunner
+    from bevdeploy.models import load_checkpoint
+
+    student = load_checkpoint(path)
+    contract = reference_contract(student, load_recipe(student.spec.name), rig, "frames")
+    return Pipeline(TorchRunner(deploy_module(student, contract), contract, threads), contract, rig)

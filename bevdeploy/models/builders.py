@@ -1,0 +1,82 @@
+"""One function per named student. `STUDENTS` at the end is the whole registry.
+
+`tinybev_r18` is inspired by TinyBEV's abstract (arXiv 2509.18372: ResNet-18, lift-splat, five tasks, 28 M parameters); the
+paper's block sizes are not public, these are ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from bevdeploy.geometry import BEVGrid, DepthBins, ViewGeometry
+from bevdeploy.models.bev_encoder import BEVEncoder
+from bevdeploy.models.heads import DetectionHead, MapHead, MotionHead, OccupancyHead, PlanningHead
+from bevdeploy.models.image_encoder import ImageEncoder
+from bevdeploy.models.resnet import STRIDE_C4
+from bevdeploy.models.spec import StudentSpec
+from bevdeploy.models.student import Student
+from bevdeploy.models.view_transform import ViewTransform
+from bevdeploy.tasks import TaskSpec
+
+
+def tinybev_r18(
+    image_height_px: int = 256, image_width_px: int = 704, cell_m: float = 0.512, ego_state: bool = False
+) -> Student:
+    """The 28.1 M student: 6 x 256 x 704 images, 200 x 200 cells of 0.512 m, five tasks."""
+    geometry = _geometry((image_height_px, image_width_px), 51.2, cell_m, DepthBins(1.0, 60.0, 1.0))
+    spec = StudentSpec("tinybev_r18", geometry, TaskSpec(), ego_state)
+    return _tinybev(
+        spec, width=64, neck=256, context=64, bev_widths=(128, 256, 416), channels=256, shared=64, hidden=128, heads=8
+    )
+
+
+def tinybev_r18_small(
+    image_height_px: int = 128, image_width_px: int = 352, cell_m: float = 1.6, ego_state: bool = False
+) -> Student:
+    """The same code at about a fiftieth of the cost, for tests and the demo: 6 x 128 x 352 images, 64 x 64 cells."""
+    geometry = _geometry((image_height_px, image_width_px), 51.2, cell_m, DepthBins(1.0, 61.0, 2.0))
+    spec = StudentSpec("tinybev_r18_small", geometry, TaskSpec(detections=50, occupancy_cell_m=2.0), ego_state)
+    return _tinybev(
+        spec, width=16, neck=64, context=32, bev_widths=(32, 48, 64), channels=64, shared=32, hidden=32, heads=4
+    )
+
+
+def _geometry(net_hw: tuple[int, int], half_extent_m: float, cell_m: float, bins: DepthBins) -> ViewGeometry:
+    feature_hw = math.ceil(net_hw[0] / STRIDE_C4), math.ceil(net_hw[1] / STRIDE_C4)
+    return ViewGeometry(BEVGrid.centred(half_extent_m, cell_m, (-5.0, 3.0)), bins, net_hw, feature_hw)
+
+
+def _tinybev(
+    spec: StudentSpec,
+    *,
+    width: int,
+    neck: int,
+    context: int,
+    bev_widths: tuple[int, int, int],
+    channels: int,
+    shared: int,
+    hidden: int,
+    heads: int,
+) -> Student:
+    grid, tasks = spec.geometry.grid, spec.tasks
+    z_count = grid.count[2]
+    return Student(
+        spec,
+        ImageEncoder(width, neck),
+        ViewTransform(neck, spec.geometry.depth_bins.count, context, z_count),
+        BEVEncoder(context * z_count, bev_widths, channels),
+        DetectionHead(channels, tasks.detection_tasks, shared),
+        MapHead(channels, hidden, len(tasks.map_classes)),
+        OccupancyHead(
+            channels, hidden, len(tasks.occupancy_steps_s), grid, tasks.occupancy_half_extent_m, tasks.occupancy_side
+        ),
+        MotionHead(channels, heads, 2 * channels, tasks.motion_modes, tasks.motion_steps),
+        PlanningHead(channels, heads, 2 * channels, len(tasks.plan_commands), tasks.plan_steps, spec.ego_state),
+    )
+
+
+STUDENTS: dict[str, Callable[..., Student]] = {
+    "tinybev_r18": tinybev_r18,
+    "tinybev_r18_small": tinybev_r18_small,
+}

@@ -1,0 +1,20 @@
+"""StudentSpec: what a student fixes, besides its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bevdeploy.geometry import ViewGeometry
+from bevdeploy.tasks import TaskSpec
+
+
+@dataclass(frozen=True)
+class StudentSpec:
+    """The part of a student that its export recipe, contract and data loader need to know."""
+
+    name: str
+    """The builder's name."""
+    geometry: ViewGeometry
+    tasks: TaskSpec = field(default_factory=TaskSpec)
+    ego_state: bool = False
+    """The plan also reads the ego vehicle's state."""

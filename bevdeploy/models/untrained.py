@@ -1,0 +1,53 @@
+"""Untrained students whose outputs depend on their inputs: latency work and parity can start before training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from bevdeploy.batch import StudentInputs
+from bevdeploy.geometry import CameraRig, indices_from_rig
+from bevdeploy.models.checkpoint import Argument, build_student
+from bevdeploy.models.student import Student
+from bevdeploy.ops import pool_ranks
+
+
+def untrained_student(name: str, arguments: Mapping[str, Argument], seed: int) -> Student:
+    """A student with seeded weights: He initialisation of convolutions before a norm, torch's smaller defaults elsewhere.
+
+    Raises:
+        CheckpointError: the name or an argument is unknown, or a value does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        student = build_student(name, arguments)
+        for module in student.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is None:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return student
+
+
+@torch.no_grad()
+def calibrate_norms(student: Student, images: Sequence[Tensor], rig: CameraRig) -> None:
+    """Set every batch norm's statistics to those of a forward over `images`, each [N, 3, H, W], normalised.
+
+    A fresh network's norms assume unit variance, which its activations are far from: its outputs would hardly depend on
+    its inputs, and no parity check could tell a right graph from a wrong one.
+    """
+    norms = [module for module in student.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative average
+    geometry = student.spec.geometry
+    indices = indices_from_rig(rig, geometry)
+    student.train()
+    for frame in images:
+        ranks = pool_ranks([indices], geometry, len(rig.cameras))
+        ego_state = frame.new_zeros(1, 9) if student.spec.ego_state else None
+        student(StudentInputs(frame[None], ranks, ego_state))
+    student.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

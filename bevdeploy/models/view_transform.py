@@ -1,0 +1,39 @@
+"""Lift and splat: image features to a BEV map (Philion and Fidler, 2020), with the pool as one operator."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from bevdeploy.models.blocks import conv_bn_relu
+from bevdeploy.ops import PoolRanks, PoolTableTensors, bev_pool, bev_pool_node
+
+
+class ViewTransform(nn.Module):
+    """A depth distribution and context features per feature pixel, summed into the cells that the indices name."""
+
+    def __init__(self, inputs: int, depth_bins: int, channels: int, z_count: int = 1) -> None:
+        super().__init__()
+        self.depth_bins = depth_bins
+        self.channels = channels
+        self.z_count = z_count
+        self.depth_context = nn.Sequential(conv_bn_relu(inputs, inputs), nn.Conv2d(inputs, depth_bins + channels, 1))
+
+    def lift(self, features: Tensor, cameras: int) -> tuple[Tensor, Tensor]:
+        """[B*N, inputs, Hf, Wf] to depth [B, N, D, Hf, Wf] and feat [B, N, Hf, Wf, C]."""
+        both = self.depth_context(features)  # [B*N, D + C, Hf, Wf]
+        depth, context = both.split([self.depth_bins, self.channels], 1)
+        batch = (features.shape[0] // cameras, cameras)
+        depth = depth.softmax(1).unflatten(0, batch)  # [B, N, D, Hf, Wf]
+        feat = context.permute(0, 2, 3, 1).unflatten(0, batch)  # [B, N, Hf, Wf, C]
+        return depth, feat
+
+    def splat(self, depth: Tensor, feat: Tensor, pool: PoolRanks | PoolTableTensors) -> Tensor:
+        """Depth [B, N, D, Hf, Wf] and feat [B, N, Hf, Wf, C] to BEV [B, Z*C, Y, X]."""
+        if isinstance(pool, PoolRanks):
+            return bev_pool(depth, feat, pool)
+        bev = bev_pool_node(depth, feat, pool)  # [1, C, Z*Y, X]
+        if self.z_count == 1:
+            return bev
+        rows = bev.shape[2] // self.z_count
+        bev = bev.unflatten(2, (self.z_count, rows)).transpose(1, 2)  # [1, Z, C, Y, X]
+        return bev.flatten(1, 2)  # [1, Z*C, Y, X]

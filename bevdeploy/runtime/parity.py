@@ -1,0 +1,201 @@
+"""Parity: do two runners agree on the same inputs? A gate, not a print.
+
+Dense outputs are compared by relative L2 after removing each output's mean, so that a large constant cannot hide a wrong
+pattern. Decoded boxes and trajectories are matched by (class, cell); a box whose score lies within rounding of rank K may be
+in one list and not in the other. The graph's decoder is checked against the NumPy decoder on the graph's own dense tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bevdeploy.runtime.contract import Contract
+from bevdeploy.runtime.postprocess import peaks, result_from_dense
+
+Outputs = Mapping[str, NDArray[Any]]
+
+_BY_AGENT = ("agents", "trajectory_offsets", "trajectory_logits")
+"""Dense outputs in order of score, which rounding may swap: compared as decoded trajectories instead."""
+_MAPS = ("map_probabilities", "occupancy_probabilities")
+_YAW = 6
+"""Column of a box."""
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Tolerances of one precision; they belong to the model's recipe."""
+
+    dense_relative_l2: float
+    scores: float
+    """Largest difference of a probability."""
+    boxes: float
+    """Largest difference of a box number, relative to numbers above 1 (m, rad, m/s)."""
+    trajectories_m: float
+    plans_m: float
+    decoder: float
+    """As `boxes`, between the graph's decoder and NumPy's on the same dense tensors."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One measured number and what it may be."""
+
+    case: str
+    output: str
+    measure: str
+    value: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Within tolerance; NaN is not."""
+        return bool(self.value <= self.tolerance)
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """Every check of a graph against its reference."""
+
+    graph: str
+    reference: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """All checks passed, and there were some."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    def worst(self) -> list[Check]:
+        """For each output and measure the check that is closest to its tolerance, in first-seen order."""
+        worst: dict[tuple[str, str], Check] = {}
+        for check in self.checks:
+            key = (check.output, check.measure)
+            held = worst.get(key)
+            if held is None or not check.value / check.tolerance <= held.value / held.tolerance:
+                worst[key] = check
+        return list(worst.values())
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document; numbers that are not finite are text, as JSON has none."""
+        return {
+            "format": "bevdeploy.parity/1",
+            "graph": self.graph,
+            "reference": self.reference,
+            "passed": self.passed,
+            "checks": [
+                {
+                    **asdict(check),
+                    "value": check.value if np.isfinite(check.value) else str(check.value),
+                    "passed": check.passed,
+                }
+                for check in self.checks
+            ],
+        }
+
+
+def relative_l2(got: NDArray[Any], want: NDArray[Any]) -> float:
+    """||got - want|| / ||want - mean(want)||; infinite where anything is not finite or shapes differ."""
+    if got.shape != want.shape or not np.isfinite(got).all() or not np.isfinite(want).all():
+        return float("inf")
+    exact, reference = got.astype(np.float64), want.astype(np.float64)
+    error, spread = np.linalg.norm(exact - reference), np.linalg.norm(reference - reference.mean())
+    if error == 0:
+        return 0.0
+    return float(error / spread) if spread > 0 else float("inf")
+
+
+def dense_checks(case: str, got: Outputs, want: Outputs, gates: Gates) -> list[Check]:
+    """Relative L2 of every dense output that both have, except those in order of score."""
+    return [
+        Check(case, name, "relative L2", relative_l2(got[name], want[name]), gates.dense_relative_l2)
+        for name in want
+        if name in got and name not in _BY_AGENT and want[name].dtype.kind == "f" and want[name].ndim >= 4
+    ]
+
+
+def decoded_checks(case: str, got: Outputs, want: Outputs, gates: Gates) -> list[Check]:
+    """Boxes and trajectories matched by (class, cell), probabilities, plans: outputs of a `frames` graph."""
+    ours, theirs = _by_cell(got), _by_cell(want)
+    common = [key for key in theirs if key in ours]
+    mine, yours = [ours[key] for key in common], [theirs[key] for key in common]
+    score_gap = np.abs(got["scores"][mine] - want["scores"][yours])
+    trajectories = np.abs(got["trajectories"][mine] - want["trajectories"][yours])
+    modes = np.abs(got["trajectory_probabilities"][mine] - want["trajectory_probabilities"][yours])
+    checks = [
+        Check(case, "boxes", "unmatched above rank K", float(_unmatched(got, want, gates.scores)), 0.0),
+        Check(case, "scores", "largest difference", _largest(score_gap), gates.scores),
+        Check(case, "boxes", "largest difference", box_gap(got["boxes"][mine], want["boxes"][yours]), gates.boxes),
+        Check(case, "trajectories", "largest difference, m", _largest(trajectories), gates.trajectories_m),
+        Check(case, "trajectory_probabilities", "largest difference", _largest(modes), gates.scores),
+        Check(case, "plans", "largest difference, m", _largest(np.abs(got["plans"] - want["plans"])), gates.plans_m),
+    ]
+    checks += [
+        Check(case, name, "relative L2", relative_l2(got[name], want[name]), gates.dense_relative_l2) for name in _MAPS
+    ]
+    return checks
+
+
+def decoder_checks(case: str, outputs: Outputs, contract: Contract, gates: Gates) -> list[Check]:
+    """The graph's decoder against NumPy's, both fed with the graph's dense tensors: same boxes, same order."""
+    heatmap, agents = outputs["heatmap"][0], outputs["agents"][0]
+    _, expected = peaks(heatmap, len(agents))
+    differing = np.count_nonzero(expected != agents)
+    checks = [Check(case, "agents", "differing from NumPy's peaks", float(differing), 0.0)]
+    if "boxes" not in outputs:
+        return checks
+    cells = heatmap.shape[-2] * heatmap.shape[-1]
+    moved = np.count_nonzero(outputs["labels"].astype(np.int64) * cells + outputs["cells"] != agents)
+    dense = result_from_dense(dict(outputs) | {"plans": outputs["plans"][None]}, contract)
+    scores = np.abs(outputs["scores"] - dense.scores)
+    return [
+        *checks,
+        Check(case, "labels, cells", "differing from agents", float(moved), 0.0),
+        Check(case, "scores", "decoder against NumPy", _largest(scores), gates.decoder),
+        Check(case, "boxes", "decoder against NumPy", box_gap(outputs["boxes"], dense.boxes), gates.decoder),
+        Check(
+            case,
+            "trajectories",
+            "decoder against NumPy",
+            _relative_gap(outputs["trajectories"], dense.trajectories_m),
+            gates.decoder,
+        ),
+    ]
+
+
+def box_gap(got: NDArray[Any], want: NDArray[Any]) -> float:
+    """Largest difference of two box lists [n, 9], relative to numbers above 1; yaw differs by the shorter way round."""
+    gap = np.abs(got.astype(np.float64) - want)
+    gap[:, _YAW] = np.abs((gap[:, _YAW] + np.pi) % (2 * np.pi) - np.pi)
+    return _largest(gap / np.maximum(1.0, np.abs(want)))
+
+
+def _relative_gap(got: NDArray[Any], want: NDArray[Any]) -> float:
+    return _largest(np.abs(got.astype(np.float64) - want) / np.maximum(1.0, np.abs(want)))
+
+
+def _largest(gaps: NDArray[Any]) -> float:
+    """The largest number; infinite if any is not finite, 0 for none."""
+    if not np.isfinite(gaps).all():
+        return float("inf")
+    return float(gaps.max()) if gaps.size else 0.0
+
+
+def _by_cell(outputs: Outputs) -> dict[tuple[int, int], int]:
+    """Row of each detection by (class, cell)."""
+    pairs = zip(outputs["labels"].tolist(), outputs["cells"].tolist(), strict=True)
+    return {pair: row for row, pair in enumerate(pairs)}
+
+
+def _unmatched(got: Outputs, want: Outputs, tolerance: float) -> int:
+    """Detections in one list only, not counting those whose score is within `tolerance` of the other list's last."""
+    count = 0
+    for ours, theirs in ((got, want), (want, got)):
+        there = _by_cell(theirs)
+        floor = float(theirs["scores"].min()) + tolerance
+        count += sum(key not in there and ours["scores"][row] > floor for key, row in _by_cell(ours).items())
+    return count

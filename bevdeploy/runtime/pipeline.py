@@ -1,0 +1,123 @@
+"""Camera frames and a rig in, a BEV result out: what an application runs, without PyTorch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bevdeploy.errors import ContractError, FrameSourceError
+from bevdeploy.geometry.pool_tables import tables_from_rig
+from bevdeploy.geometry.rig import CameraRig
+from bevdeploy.runtime.contract import Contract
+from bevdeploy.runtime.postprocess import result_from_dense, result_from_frames
+from bevdeploy.runtime.preprocess import images_from_frames
+from bevdeploy.runtime.result import BevResult
+from bevdeploy.runtime.runner import Runner
+
+Frames = Sequence[NDArray[np.uint8]]
+"""RGB images [Hraw, Wraw, 3], one per camera in network order."""
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Host wall clock of one frame's stages, ms."""
+
+    preprocess_ms: float
+    network_ms: float
+    postprocess_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """From frames in memory to the result."""
+        return self.preprocess_ms + self.network_ms + self.postprocess_ms
+
+
+class Pipeline:
+    """A runner, its contract and a rig. `recalibrate` swaps the rig without touching the engine."""
+
+    def __init__(
+        self, runner: Runner, contract: Contract, rig: CameraRig, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.runner = runner
+        self.contract = contract
+        self.rig = rig
+        self.clock = clock  # seconds
+        self._tables: dict[str, NDArray[np.int32]] = {}
+        self.last_times = StageTimes(0.0, 0.0, 0.0)
+        self.recalibrate(rig)
+
+    def recalibrate(self, rig: CameraRig) -> None:
+        """Take over a new calibration; with runtime geometry its index tables replace the old ones.
+
+        Raises:
+            ContractError: other cameras than the graph's, other image sizes, or another rig than the baked one.
+            TableOverflowError: the rig needs larger tables than the graph declares.
+        """
+        contract = self.contract
+        if rig.names != contract.cameras:
+            raise ContractError(
+                f"the graph expects the cameras {', '.join(contract.cameras)} in this order, "
+                f"the rig has {', '.join(rig.names)}"
+            )
+        if contract.io == "frames" and rig.image_hw != contract.raw_hw:
+            raise ContractError(
+                f"the graph takes raw images of {contract.raw_hw[1]} x {contract.raw_hw[0]} px, the rig's are "
+                f"{rig.image_hw[1]} x {rig.image_hw[0]} px; export for this rig: bevdeploy export CKPT --rig FILE"
+            )
+        if contract.geometry_mode == "baked":
+            if rig.digest() != contract.rig_digest:
+                raise ContractError(
+                    "another rig is baked into this graph; export for this one "
+                    "(bevdeploy export CKPT --geometry baked --rig FILE) or with --geometry runtime"
+                )
+        else:
+            self._tables = tables_from_rig(rig, contract.geometry, contract.table_sizes).arrays()
+        self.rig = rig
+
+    def feeds(self, frames: Frames) -> dict[str, NDArray[Any]]:
+        """The graph's inputs for one frame per camera.
+
+        Raises:
+            FrameSourceError: a camera is missing, or an image has another size than the rig's.
+        """
+        self._check_frames(frames)
+        if self.contract.io == "frames":
+            return {"frames": np.stack(frames), **self._tables}  # [N, Hraw, Wraw, 3]
+        images = images_from_frames(frames, self.contract.geometry.net_hw, self.contract.preprocessing)
+        return {"images": images, **self._tables}  # [1, N, 3, H, W]
+
+    def infer(self, frames: Frames) -> BevResult:
+        """The BEV result of one frame per camera; stage times are in `last_times`.
+
+        Raises:
+            FrameSourceError: as `feeds`.
+        """
+        start = self.clock()
+        feeds = self.feeds(frames)
+        ready = self.clock()
+        outputs = self.runner.run(feeds)
+        done = self.clock()
+        decode = result_from_frames if self.contract.io == "frames" else result_from_dense
+        result = decode(outputs, self.contract)
+        end = self.clock()
+        self.last_times = StageTimes((ready - start) * 1e3, (done - ready) * 1e3, (end - done) * 1e3)
+        return result
+
+    def _check_frames(self, frames: Frames) -> None:
+        cameras = self.rig.cameras
+        if len(frames) != len(cameras):
+            raise FrameSourceError(
+                f"{len(frames)} images for {len(cameras)} cameras; "
+                f"one is needed for each of {', '.join(self.rig.names)}"
+            )
+        for camera, frame in zip(cameras, frames, strict=True):
+            if frame.shape != (camera.height_px, camera.width_px, 3) or frame.dtype != np.uint8:
+                raise FrameSourceError(
+                    f"{camera.name}: expected uint8 RGB {camera.width_px} x {camera.height_px} px, "
+                    f"got {frame.dtype} {frame.shape}"
+                )

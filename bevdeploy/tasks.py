@@ -1,0 +1,54 @@
+"""What the five tasks emit: class orders, horizons and commands. Shared by models, contracts and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DETECTION_TASKS: tuple[tuple[str, ...], ...] = (
+    ("car",),
+    ("truck", "construction_vehicle"),
+    ("bus", "trailer"),
+    ("barrier",),
+    ("motorcycle", "bicycle"),
+    ("pedestrian", "traffic_cone"),
+)
+"""The ten nuScenes classes in CenterPoint's six groups; a group shares one set of box branches."""
+
+BOX_FIELDS = ("x_m", "y_m", "z_m", "width_m", "length_m", "height_m", "yaw_rad", "vx_mps", "vy_mps")
+"""Columns of a decoded box: centre in the ego frame, size in nuScenes order, yaw about z, velocity in the ego frame."""
+
+LOG_SIZE_RANGE = (-5.0, 6.0)
+"""Log sizes are clamped to it before exp, 7 mm to 400 m: no code of an untrained or broken head overflows."""
+
+NOT_A_PEAK = -1e4
+"""Logit of a heat-map cell that is no peak; finite in float16."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """Sizes, orders and units of a student's outputs."""
+
+    detection_tasks: tuple[tuple[str, ...], ...] = DETECTION_TASKS
+    detections: int = 100
+    """K, boxes decoded per frame."""
+    map_classes: tuple[str, ...] = ("divider", "crossing", "boundary", "drivable")
+    occupancy_steps_s: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
+    occupancy_half_extent_m: float = 50.0
+    occupancy_cell_m: float = 0.5
+    motion_modes: int = 6
+    motion_steps: int = 12
+    plan_commands: tuple[str, ...] = ("right", "left", "straight")
+    """UniAD's order."""
+    plan_steps: int = 6
+    step_s: float = 0.5
+    """Seconds between the steps of motion and plan."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Detection classes in output order."""
+        return tuple(name for group in self.detection_tasks for name in group)
+
+    @property
+    def occupancy_side(self) -> int:
+        """Cells along each side of the occupancy grid."""
+        return round(2 * self.occupancy_half_extent_m / self.occupancy_cell_m)
