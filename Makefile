@@ -4,7 +4,7 @@
 #   make test                         install, then lint, types and all tests
 #   make test PYTHON=python3.12       with another interpreter
 #   make demo TORCH_INDEX=URL         with an index that has CPU builds of torch (README, Install)
-#   make demo DEMO="--out DIR"        with options of `bevdeploy demo`
+#   make demo DEMO="--output DIR"        with options of `bevdeploy demo`
 
 PYTHON ?= python3
 TORCH_INDEX ?=

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,8 @@ import pytest
 import typer
 
 from bevdeploy.cli import app
+from bevdeploy.data import synthetic_frame_sets
+from bevdeploy.geometry import surround_rig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "export").glob("*.md")])
@@ -123,6 +129,38 @@ def test_the_quickstart_is_the_main_job() -> None:
     assert [line.split()[1] for line in quickstart[:4]] == ["init", "export", "bench", "run"]
     assert "make demo" in README
     assert "make test" in README
+
+
+@pytest.mark.slow
+def test_the_quickstart_runs(tmp_path: Path) -> None:
+    """As printed, but with the small student, a short measurement and a folder of one made-up frame set as SOURCE."""
+    pytest.importorskip("torch")
+    image = pytest.importorskip("PIL.Image")
+    rig = surround_rig()
+    rig.save(tmp_path / "frames" / "rig.json")
+    (made_up,) = synthetic_frame_sets(rig, 1, seed=0)
+    for camera, frame in zip(rig.cameras, made_up.frames, strict=True):
+        image.fromarray(frame).save(tmp_path / "frames" / f"{camera.name}.png")
+
+    extra = {"bench": ["--frames", "5", "--json", "bench.json"], "run": ["--output", "results"]}
+    for line in commands_of_page(README.split("## Quickstart")[1].split("\n## ")[0])[:4]:
+        words = line.replace("tinybev_r18", "tinybev_r18_small").replace("SOURCE", "frames").split()[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "bevdeploy", *words, *extra.get(words[0], [])],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"s.pth", "s.fp32.onnx", "s.contract.json", "s.parity.json", "bench.json", "results/index.html"} <= written
+    assert not [name for name in written if name.endswith(".part")]
+    assert json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
+    assert "http" not in re.sub(
+        r"http://www\.w3\.org/\S+", "", (tmp_path / "results" / "index.html").read_text("utf-8")
+    )
 
 
 def test_every_command_is_introduced() -> None:

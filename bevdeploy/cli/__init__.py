@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 from typing import Annotated
@@ -11,6 +10,11 @@ from typing import Annotated
 import typer
 
 from bevdeploy import __version__
+from bevdeploy.cli.bench import bench as _bench
+from bevdeploy.cli.demo import demo as _demo
+from bevdeploy.cli.export import export as _export
+from bevdeploy.cli.init import init as _init
+from bevdeploy.cli.run import run as _run
 from bevdeploy.errors import BevDeployError
 
 __all__ = ["app", "main"]
@@ -25,9 +29,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _name in ("init", "export", "bench", "run", "demo"):  # INTERIM until every command file is there
-    if importlib.util.find_spec(f"bevdeploy.cli.{_name}"):
-        app.command(_name)(getattr(importlib.import_module(f"bevdeploy.cli.{_name}"), _name))
+app.command("init")(_init)
+app.command("export")(_export)
+app.command("bench")(_bench)
+app.command("run")(_run)
+app.command("demo")(_demo)
 
 
 def _print_version(wanted: bool) -> None:

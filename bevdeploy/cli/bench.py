@@ -43,7 +43,9 @@ def bench(
     from bevdeploy.jobs.frames import frame_source
     from bevdeploy.jobs.open_pipeline import open_pipeline
     from bevdeploy.paths import write_text
-    from bevdeploy.report.bench_card import bench_card, bench_page
+    from bevdeploy.report.bench_card import bench_card
+    from bevdeploy.report.bench_page import bench_page
+    from bevdeploy.report.html import save_html
 
     settings = BenchSettings(frames, seconds, layer_frames=LAYER_FRAMES if layers else 0, target=load_target(target))
     given = None if rig is None else load_rig(rig)
@@ -59,7 +61,7 @@ def bench(
     if json_file is not None:
         write_text(json_file, json.dumps(report.document(), indent=1) + "\n")
     if html_file is not None:
-        write_text(html_file, bench_page(report))
+        save_html(bench_page(report), html_file)
     if report.verdict.gate_failed:
         raise typer.Exit(3)
 

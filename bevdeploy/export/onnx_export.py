@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 
 from bevdeploy.errors import OutputError
 from bevdeploy.export.contract_of_student import baked_contract, contract_of_student
@@ -19,7 +23,7 @@ from bevdeploy.export.torch_runner import TorchRunner
 from bevdeploy.geometry import CameraRig, ImageTransform, indices_from_rig
 from bevdeploy.geometry.pool_tables import sizes_of_need, tables_from_rig
 from bevdeploy.models import Student
-from bevdeploy.paths import write_bytes, write_text
+from bevdeploy.paths import replacing
 from bevdeploy.runtime.contract import (
     CONTRACT_DIGEST_KEY,
     Contract,
@@ -29,11 +33,21 @@ from bevdeploy.runtime.contract import (
     contract_path,
 )
 from bevdeploy.runtime.onnx_runner import PRECISION_KEY, OnnxRunner
-from bevdeploy.runtime.parity import Check, ParityReport, decoded_checks, decoder_checks, dense_checks
+from bevdeploy.runtime.parity import (
+    Check,
+    ParityReport,
+    decoded_checks,
+    decoded_from_dense,
+    decoder_checks,
+    dense_checks,
+)
 from bevdeploy.runtime.pipeline import Frames, Pipeline
+from bevdeploy.runtime.runner import Runner
 
 MAX_ONNX_BYTES = 2**31 - 1
 """A protobuf message cannot be larger."""
+PARITY_EGO_STATE = np.array([[8.0, 0.5, 0.0, -1.0, 0.3, 0.0, 0.0, 0.0, 0.1]], np.float32)
+"""m/s, m/s2, rad/s: braking in a bend; fed to students that take an ego state."""
 
 
 @dataclass(frozen=True)
@@ -125,18 +139,27 @@ def parity_of_graph(
     checks: list[Check] = []
     for case in cases:
         advance(case.name)
-        want = torch_runner.run(Pipeline(torch_runner, reference, case.rig).feeds(case.frames))
-        feeds = Pipeline(shipped, contract, case.rig).feeds(case.frames)
+        want = torch_runner.run(_feeds(torch_runner, reference, case))
+        feeds = _feeds(shipped, contract, case)
         dense = opened.run(feeds)
         checks += dense_checks(case.name, dense, want, recipe.fp32)
         if contract.io == "frames":
             checks += decoded_checks(case.name, shipped.run(feeds), want, recipe.fp32)
+        else:
+            decoded = decoded_from_dense(dense, contract)
+            checks += decoded_checks(case.name, decoded, decoded_from_dense(want, reference), recipe.fp32)
         checks += decoder_checks(case.name, dense, contract, recipe.fp32)
     return ParityReport(name, f"PyTorch {torch.__version__}", tuple(checks))
 
 
+def _feeds(runner: Runner, contract: Contract, case: ParityCase) -> dict[str, NDArray[Any]]:
+    feeds = Pipeline(runner, contract, case.rig).feeds(case.frames)
+    takes_ego_state = any(spec.name == "ego_state" for spec in contract.inputs)
+    return {**feeds, "ego_state": PARITY_EGO_STATE} if takes_ego_state else feeds
+
+
 def write_export(graph: StudentGraph, report: ParityReport, onnx_path: Path) -> tuple[Path, Path, Path]:
-    """Write graph, contract and parity report; returns their paths.
+    """Write graph, contract and parity report, all three or none; returns their paths.
 
     Raises:
         OutputError: a file cannot be written, or the model is larger than an ONNX file may be.
@@ -146,7 +169,10 @@ def write_export(graph: StudentGraph, report: ParityReport, onnx_path: Path) -> 
         raise OutputError(f"{onnx_path}: {len(content)} bytes, an ONNX file holds at most {MAX_ONNX_BYTES}")
     contract_file = contract_path(onnx_path)
     parity_file = contract_file.with_name(contract_file.name.replace(".contract.json", ".parity.json"))
-    write_bytes(onnx_path, content)
-    graph.contract.save(contract_file)
-    write_text(parity_file, json.dumps(report.document(), indent=1) + "\n")
+    texts = {contract_file: graph.contract.document(), parity_file: report.document()}
+    with ExitStack() as renamed_last:  # all are on disk before the first takes its name
+        renamed_last.enter_context(replacing(onnx_path)).write_bytes(content)
+        for path, document in texts.items():
+            part = renamed_last.enter_context(replacing(path))
+            part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return onnx_path, contract_file, parity_file

@@ -18,6 +18,7 @@ from bevdeploy.data import (
     synthetic_frame_sets,
     synthetic_scene,
 )
+from bevdeploy.data.nuscenes import rig_of_sample
 from bevdeploy.errors import FrameSourceError
 from bevdeploy.geometry import CameraRig
 
@@ -30,6 +31,8 @@ class FrameSource:
 
     name: str
     """What reports call it."""
+    rig: CameraRig
+    """The rig of the first frame set; a later one may have another."""
     sets: Iterable[FrameSet]
     count: int
     truth: Callable[[FrameSet], TrueBoxes | None]
@@ -61,6 +64,7 @@ def frame_source(
         count = 1 if limit is None else limit
         return FrameSource(
             "synthetic street",
+            rig,
             synthetic_frame_sets(rig, count, SYNTHETIC_SEED),
             count,
             lambda frame_set: synthetic_scene(int(frame_set.token.rsplit("-", 1)[1]), SYNTHETIC_SEED),
@@ -69,14 +73,16 @@ def frame_source(
         found = frame_sets_from_nuscenes(source, scene=scene, ego_motion=ego_motion, limit=limit, strict=strict)
         if not len(found):
             raise FrameSourceError(f"{source}: no keyframe with all its images ({found.skipped} without)")
-        return FrameSource(source.name, found, len(found), lambda each: found.boxes(each.token), found.skipped)
-    if scene is not None or ego_motion:
-        raise FrameSourceError(f"{source}: not a nuScenes root; --scene and --ego-motion need one")
+        first = rig_of_sample(found.database, found.tokens[0], ego_motion)
+        return FrameSource(source.name, first, found, len(found), lambda each: found.boxes(each.token), found.skipped)
+    if scene is not None:
+        raise FrameSourceError(f"{source}: not a nuScenes root; --scene needs one")
     rig = rig or rig_of_folder(source)
     count = count_frame_sets(source, rig)
     sets_of_folder = frame_sets_from_folder(source, rig)
     return FrameSource(
         source.name,
+        rig,
         islice(sets_of_folder, limit) if limit is not None else sets_of_folder,
         count if limit is None else min(count, limit),
         lambda frame_set: None,

@@ -34,12 +34,14 @@ def default_rig(contract: Contract) -> CameraRig:
     """The surround rig at the contract's image size.
 
     Raises:
-        ContractError: the graph was exported for other cameras, so that a rig must be given.
+        ContractError: the graph was exported for other cameras, or with another rig baked in.
     """
     height_px, width_px = contract.raw_hw
     rig = surround_rig(width_px, height_px)
     if rig.names != contract.cameras:
         raise ContractError(f"the graph was exported for the cameras {', '.join(contract.cameras)}; give --rig FILE")
+    if contract.geometry_mode == "baked" and rig.digest() != contract.rig_digest:
+        raise ContractError("a rig is baked into this graph that is not the default one; give it: --rig FILE")
     return rig
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from bevdeploy.errors import GeometryError
 from bevdeploy.geometry import BEVGrid, DepthBins, ViewGeometry
 from bevdeploy.models.bev_encoder import BEVEncoder
 from bevdeploy.models.heads import DetectionHead, MapHead, MotionHead, OccupancyHead, PlanningHead
@@ -18,6 +19,9 @@ from bevdeploy.models.spec import StudentSpec
 from bevdeploy.models.student import Student
 from bevdeploy.models.view_transform import ViewTransform
 from bevdeploy.tasks import TaskSpec
+
+MIN_SIDE = 8
+"""Cells along x and y: the BEV encoder and the attention memory divide them by 4, and a norm needs more than one."""
 
 
 def tinybev_r18(
@@ -61,6 +65,11 @@ def _tinybev(
 ) -> Student:
     grid, tasks = spec.geometry.grid, spec.tasks
     z_count = grid.count[2]
+    if min(grid.count[:2]) < MIN_SIDE:
+        raise GeometryError(
+            f"BEV grid of {grid.count[0]} x {grid.count[1]} cells, at least {MIN_SIDE} x {MIN_SIDE} are needed; "
+            "use smaller cells (--option cell_m=METRES)"
+        )
     return Student(
         spec,
         ImageEncoder(width, neck),

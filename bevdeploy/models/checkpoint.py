@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,7 @@ def build_student(name: str, arguments: Mapping[str, Argument]) -> Student:
             raise CheckpointError(f"{name}: {key} must be {type(default).__name__}, got {value!r}")
     try:
         return STUDENTS[name](**arguments)
-    except BevDeployError as error:
+    except (BevDeployError, ValueError, OverflowError) as error:  # the latter two: numbers beyond float arithmetic
         raise CheckpointError(f"{name} with {dict(arguments)}: {error}") from error
 
 
@@ -60,7 +62,7 @@ def save_checkpoint(path: Path, student: Student, arguments: Mapping[str, Argume
         try:
             torch.save(document, part)
         except RuntimeError as error:  # torch's zip writer reports a full disk as a RuntimeError
-            raise OSError(str(error).splitlines()[0]) from error
+            raise OSError("torch could not write all of it, is the disk full?") from error
 
 
 def load_checkpoint(path: Path) -> Student:
@@ -97,9 +99,16 @@ def checkpoint_note(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = torch.load(path, map_location="cpu", weights_only=True)
+        _check_sums(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the errors below say it
+            document = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file; write one: bevdeploy init tinybev_r18 -o {path}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint ({error.strerror or error})") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path}: refused: reading it would need more than weights (code, or a damaged file); a checkpoint holds "
@@ -108,14 +117,22 @@ def _read(path: Path) -> dict[str, Any]:
     except MemoryError as error:
         raise CheckpointError(f"{path}: damaged checkpoint: it asks for more memory than there is") from error
     except Exception as error:  # torch's readers raise many types on damaged files
-        reason = str(error).splitlines()[0] if str(error) else ""
         raise CheckpointError(
-            f"{path}: cannot be read as a checkpoint ({type(error).__name__}: {reason}); the file is damaged or "
-            "truncated, copy it again"
+            f"{path}: cannot be read as a checkpoint ({type(error).__name__}); it is none, or it is damaged "
+            "or truncated: copy it again"
         ) from error
     if not isinstance(document, dict):
         raise CheckpointError(f"{path}: not a bevdeploy checkpoint: it holds a {type(document).__name__}")
     return document
+
+
+def _check_sums(path: Path) -> None:
+    """The checksums that torch writes and never looks at: a flipped bit would be another weight."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise CheckpointError(f"{path}: damaged checkpoint: wrong checksum of {damaged!r}; copy the file again")
 
 
 def _load_weights(path: Path, student: Student, weights: Mapping[str, Any]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +13,6 @@ from bevdeploy.engines.machine import MachineState
 
 LAYERS_SHOWN = 15
 KINDS_SHOWN = 12
-PAGE_WIDTH = 110
 BAR_WIDTH = 24
 _SYMBOLS = {True: ("✓", "green"), False: ("✗", "red"), None: ("○", "yellow")}
 
@@ -31,13 +28,6 @@ def bench_card(report: BenchReport) -> RenderableType:
             parts += [Text(), _kind_table(report)]
         parts.append(_layer_note(report))
     return Group(*parts, Text(), _verdict_lines(report))
-
-
-def bench_page(report: BenchReport) -> str:
-    """The card as one HTML page that needs no other file."""
-    console = Console(record=True, file=io.StringIO(), width=PAGE_WIDTH)
-    console.print(bench_card(report))
-    return console.export_html(inline_styles=True)
 
 
 def _header(report: BenchReport) -> Text:

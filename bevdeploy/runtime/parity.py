@@ -19,8 +19,8 @@ from bevdeploy.runtime.postprocess import peaks, result_from_dense
 
 Outputs = Mapping[str, NDArray[Any]]
 
-_BY_AGENT = ("agents", "trajectory_offsets", "trajectory_logits")
-"""Dense outputs in order of score, which rounding may swap: compared as decoded trajectories instead."""
+_BY_AGENT = ("agents", "trajectory_offsets", "trajectory_logits", "trajectories")
+"""Outputs in order of score, which rounding may swap: compared as decoded trajectories, matched by cell."""
 _MAPS = ("map_probabilities", "occupancy_probabilities")
 _YAW = 6
 """Column of a box."""
@@ -57,6 +57,14 @@ class Check:
         return bool(self.value <= self.tolerance)
 
 
+    @property
+    def excess(self) -> float:
+        """Value in tolerances; infinite for NaN, and for anything but 0 where only 0 will do."""
+        if self.value == 0:
+            return 0.0
+        return self.value / self.tolerance if self.tolerance > 0 and np.isfinite(self.value) else float("inf")
+
+
 @dataclass(frozen=True)
 class ParityReport:
     """Every check of a graph against its reference."""
@@ -76,7 +84,7 @@ class ParityReport:
         for check in self.checks:
             key = (check.output, check.measure)
             held = worst.get(key)
-            if held is None or not check.value / check.tolerance <= held.value / held.tolerance:
+            if held is None or check.excess > held.excess:
                 worst[key] = check
         return list(worst.values())
 
@@ -140,6 +148,27 @@ def decoded_checks(case: str, got: Outputs, want: Outputs, gates: Gates) -> list
     return checks
 
 
+def decoded_from_dense(outputs: Outputs, contract: Contract) -> dict[str, NDArray[Any]]:
+    """What a `frames` graph would have emitted, from the outputs of a `tensor` graph, by the NumPy decoder.
+
+    Raises:
+        ContractError: an output is missing, or an agent lies outside the heatmap.
+    """
+    result = result_from_dense(outputs, contract)
+    _, rows, columns = contract.geometry.grid.shape_zyx
+    return {
+        "boxes": result.boxes,
+        "scores": result.scores,
+        "labels": result.labels,
+        "cells": outputs["agents"][0] % (rows * columns),
+        "trajectories": result.trajectories_m,
+        "trajectory_probabilities": result.trajectory_probabilities,
+        "map_probabilities": result.map_probabilities,
+        "occupancy_probabilities": result.occupancy_probabilities,
+        "plans": result.plans_m,
+    }
+
+
 def decoder_checks(case: str, outputs: Outputs, contract: Contract, gates: Gates) -> list[Check]:
     """The graph's decoder against NumPy's, both fed with the graph's dense tensors: same boxes, same order."""
     heatmap, agents = outputs["heatmap"][0], outputs["agents"][0]
@@ -196,6 +225,7 @@ def _unmatched(got: Outputs, want: Outputs, tolerance: float) -> int:
     count = 0
     for ours, theirs in ((got, want), (want, got)):
         there = _by_cell(theirs)
-        floor = float(theirs["scores"].min()) + tolerance
-        count += sum(key not in there and ours["scores"][row] > floor for key, row in _by_cell(ours).items())
+        floor = float(theirs["scores"].min(initial=np.inf)) + tolerance
+        missing = [row for key, row in _by_cell(ours).items() if key not in there]
+        count += int(np.count_nonzero(~(ours["scores"][missing] <= floor)))  # NaN counts
     return count

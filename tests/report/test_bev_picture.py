@@ -117,9 +117,12 @@ def test_map_tensors_are_class_y_x(result_of: ResultOf, grid: BEVGrid) -> None:
 def test_undecided_cells_stay_dark(result_of: ResultOf, grid: BEVGrid) -> None:
     result = result_of()
     dark = np.asarray(bev_view(result, LAYOUT, grid))
-    result.map_probabilities[:] = 0.5
-    result.occupancy_probabilities[:] = 0.5
-    np.testing.assert_array_equal(np.asarray(bev_view(result, LAYOUT, grid)), dark)
+    for probabilities in (result.map_probabilities, result.occupancy_probabilities):
+        probabilities[:] = 0.5
+        probabilities[:, 0, 0] = 1.0  # behind on the right, the one decided cell
+    undecided = np.asarray(bev_view(result, LAYOUT, grid))
+    np.testing.assert_array_equal(undecided[:850], dark[:850])
+    assert (undecided[850:] != dark[850:]).any()
 
 
 def test_occupancy_fades_into_the_future(result_of: ResultOf, grid: BEVGrid) -> None:

@@ -1,0 +1,35 @@
+"""`--option key=value` as a builder's arguments, typed by the builder's own defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def builder_arguments(student: str, options: Sequence[str]) -> dict[str, bool | int | float | str]:
+    """Typed arguments of a student's builder.
+
+    Raises:
+        CheckpointError: an unknown student or key, or a value of the wrong type.
+    """
+    import inspect
+
+    from bevdeploy.declaration import nearest
+    from bevdeploy.errors import CheckpointError
+    from bevdeploy.models import STUDENTS
+
+    if student not in STUDENTS:
+        known = tuple(STUDENTS)
+        raise CheckpointError(f"unknown student {student!r}{nearest(student, known)}; known are {', '.join(known)}")
+    parameters = inspect.signature(STUDENTS[student]).parameters
+    arguments: dict[str, bool | int | float | str] = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals or key not in parameters:
+            hint = nearest(key, tuple(parameters))
+            raise CheckpointError(f"--option {option}{hint}: expected key=value with key in {', '.join(parameters)}")
+        kind = type(parameters[key].default)
+        try:
+            arguments[key] = {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"--option {option}: expected a value of type {kind.__name__}") from error
+    return arguments
