@@ -46,7 +46,9 @@ def replacing(path: Path) -> Iterator[Path]:
         part.chmod(0o666 & ~umask)
         part.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: not written ({error.strerror or error}); the file before it is untouched") from error
+        raise OutputError(
+            f"{path}: not written ({error.strerror or error}); the file before it is untouched"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -41,8 +41,9 @@ def text_files() -> list[Path]:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], capture_output=True, text=True, cwd=ROOT
     )
     if listed.returncode != 0:  # an unpacked archive
-        skipped = {".venv", ".git", "build", "dist", "out"}
-        return [path for path in ROOT.rglob("*") if path.is_file() and not skipped & set(path.relative_to(ROOT).parts)]
+        made = re.compile(r"(^|/)(\.(?!ci/)[^/]+|__pycache__|build|dist|out)/")
+        files = [path for path in ROOT.rglob("*") if path.is_file()]
+        return [path for path in files if not made.search(source_id(path))]
     return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 

@@ -17,7 +17,8 @@ def run(
     score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Leave out boxes below this score.")] = 0.3,
     scene: Annotated[str | None, typer.Option(help="Only this scene of a nuScenes root.")] = None,
     ego_motion: Annotated[
-        bool, typer.Option("--ego-motion/--static-rig", help="Fold nuScenes' motion from camera to key time into the rig.")
+        bool,
+        typer.Option("--ego-motion/--static-rig", help="Fold nuScenes' motion from camera to key time into the rig."),
     ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on a missing image instead of skipping.")] = False,
     pictures: Annotated[bool, typer.Option(help="Draw PNG files and index.html.")] = True,

@@ -67,7 +67,9 @@ def _table_inputs(spec: StudentSpec, sizes: TableSizes) -> tuple[TensorSpec, ...
 
 
 def _ego_input() -> TensorSpec:
-    return TensorSpec("ego_state", (1, EGO_STATE), "float32", "m/s, m/s2, rad/s", "velocity, acceleration, rotation rate")
+    return TensorSpec(
+        "ego_state", (1, EGO_STATE), "float32", "m/s, m/s2, rad/s", "velocity, acceleration, rotation rate"
+    )
 
 
 def _decoded_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:

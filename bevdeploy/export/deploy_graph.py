@@ -95,7 +95,7 @@ class FramesGraph(nn.Module):
 
     @staticmethod
     def _interpolated(images: Tensor, axis: int, lower: Tensor, upper: Tensor, share: Tensor) -> Tensor:
-        """Resize and crop along one axis. Constant taps: Resize operators round their coordinates each in their own way."""
+        """Resize and crop along one axis; constant taps, since Resize operators round coordinates each in their way."""
         below, above = images.index_select(axis, lower), images.index_select(axis, upper)
         return below + (above - below) * share.reshape(-1, *[1] * (3 - axis))
 

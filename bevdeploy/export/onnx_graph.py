@@ -1,4 +1,4 @@
-"""A traced deploy graph as an ONNX model: readable node names, no traces of the exporting machine, the pool node's body."""
+"""A traced deploy graph as an ONNX model: readable names, no traces of the exporting machine, the pool's body."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def finish(model: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
-    """Name nodes by their module, `image_encoder/backbone/layer1/0/conv1/Conv`, and drop the exporter's source paths."""
+    """Name nodes by module, `image_encoder/backbone/layer1/0/conv1/Conv`, and drop the exporter's source paths."""
     seen: Counter[str] = Counter()
     for node in model.graph.node:
         scopes = next((prop.value for prop in node.metadata_props if prop.key == _SCOPES), "[]")

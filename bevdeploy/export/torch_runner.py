@@ -15,7 +15,7 @@ from bevdeploy.runtime.runner import Arrays, LayerTime, RunnerInfo
 
 
 class TorchRunner:
-    """A deploy graph in eager PyTorch. Inputs and outputs are the contract's; a `frames` graph adds its dense outputs."""
+    """A deploy graph in eager PyTorch, inputs and outputs as in its contract; a `frames` graph adds dense outputs."""
 
     def __init__(self, graph: FramesGraph | TensorGraph, contract: Contract, threads: int | None = None) -> None:
         """Threads None keeps torch's setting; a number sets it for the whole process."""

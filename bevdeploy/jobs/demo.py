@@ -49,9 +49,7 @@ class DemoReport:
     run: RunReport
 
 
-def run_demo(
-    output: Path, options: DemoOptions, advance: Callable[[str], None] = lambda stage: None
-) -> DemoReport:
+def run_demo(output: Path, options: DemoOptions, advance: Callable[[str], None] = lambda stage: None) -> DemoReport:
     """init, export, bench and run in the folder `output`, then `index.html` over all of it.
 
     Raises:
@@ -69,9 +67,7 @@ def run_demo(
     source = frame_source(options.data, rig, options.frames, ego_motion=options.data is not None)
     pipeline = open_pipeline(exported.onnx, source.rig)
     advance("run: cameras to bird's-eye view")
-    ran = run_frames(
-        pipeline, exported.onnx, source, output / "frames", RunOptions(UNTRAINED_SCORE, note=UNTRAINED)
-    )
+    ran = run_frames(pipeline, exported.onnx, source, output / "frames", RunOptions(UNTRAINED_SCORE, note=UNTRAINED))
     first = next(iter(frame_source(options.data, rig, 1, ego_motion=options.data is not None).sets))
     pipeline.recalibrate(first.rig)
     measured = bench(
@@ -108,7 +104,9 @@ def _page(report: DemoReport, parameters: int, checkpoint: Path) -> Page:
             Section("What ran", UNTRAINED_TEXT, code=commands),
             *picture_sections(run),
             timing_section(run),
-            Section("Export: is the ONNX file the PyTorch model?", verdicts=(parity,), table=parity_table(exported.parity)),
+            Section(
+                "Export: is the ONNX file the PyTorch model?", verdicts=(parity,), table=parity_table(exported.parity)
+            ),
             *bench_sections(report.bench),
         ),
         verdicts=(parity,),

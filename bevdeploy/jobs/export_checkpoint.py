@@ -55,7 +55,7 @@ def export_checkpoint(
     checkpoint: Path,
     output: Path | None = None,
     rig: CameraRig | None = None,
-    options: ExportOptions = ExportOptions(),  # noqa: B008  frozen
+    options: ExportOptions = ExportOptions(),
     advance: Callable[[str], None] = lambda stage: None,
 ) -> ExportReport:
     """Export and check; files are written even when a gate fails, so that the report can be read.
@@ -79,9 +79,7 @@ def export_checkpoint(
     report = parity_of_graph(graph, recipe, cases, path.name, lambda case: advance(f"parity: {case}"))
     advance("writing")
     onnx_path, contract, parity_file = write_export(graph, report, path)
-    return ExportReport(
-        onnx_path, contract, parity_file, student.spec.name, onnx_path.stat().st_size, options, report
-    )
+    return ExportReport(onnx_path, contract, parity_file, student.spec.name, onnx_path.stat().st_size, options, report)
 
 
 def parity_cases(rig: CameraRig | None, options: ExportOptions) -> list[ParityCase]:
@@ -115,6 +113,4 @@ def moved_rig(rig: CameraRig) -> CameraRig:
     """The same cameras after a knock: each turned by half a degree about its axis and shifted by 2 cm."""
     half = np.deg2rad(MOVED_DEG) / 2
     knock = compose(rotation_from_quaternion([np.cos(half), 0, np.sin(half), 0]), [0.02, 0, 0])  # camera frame
-    return CameraRig(
-        tuple(Camera(c.name, c.width_px, c.height_px, c.K, c.ego_from_cam @ knock) for c in rig.cameras)
-    )
+    return CameraRig(tuple(Camera(c.name, c.width_px, c.height_px, c.K, c.ego_from_cam @ knock) for c in rig.cameras))

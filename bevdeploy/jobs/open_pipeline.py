@@ -22,7 +22,9 @@ def open_pipeline(engine: Path, rig: CameraRig | None = None, threads: int | Non
     if engine.suffix in CHECKPOINTS:
         return _checkpoint_pipeline(engine, rig or surround_rig(), threads)
     if engine.suffix == ".plan":
-        raise EngineError(f"{engine}: this version runs ONNX files and checkpoints; TensorRT plans are not supported yet")
+        raise EngineError(
+            f"{engine}: this version runs ONNX files and checkpoints; TensorRT plans are not supported yet"
+        )
     if engine.suffix != ".onnx":
         raise EngineError(f"{engine}: neither an ONNX file (.onnx) nor a checkpoint ({', '.join(CHECKPOINTS)})")
     runner = OnnxRunner.open(engine, threads)

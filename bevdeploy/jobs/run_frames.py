@@ -73,7 +73,7 @@ def run_frames(
     engine: Path,
     source: FrameSource,
     output: Path,
-    options: RunOptions = RunOptions(),  # noqa: B008  frozen
+    options: RunOptions = RunOptions(),
     advance: Callable[[int], None] = lambda done: None,
 ) -> RunReport:
     """Go through the source once; a frame set with another rig recalibrates the pipeline first.
@@ -94,7 +94,9 @@ def run_frames(
         lines.append(json.dumps(_line(frame_set, result, times)))
         picture, figure = None, None
         if options.pictures:
-            picture, figure = _pictured(pipeline, engine, frame_set, result, times, source.truth(frame_set), output, options)
+            picture, figure = _pictured(
+                pipeline, engine, frame_set, result, times, source.truth(frame_set), output, options
+            )
         frames.append(FrameOutcome(frame_set.token, result, times, picture, figure))
         advance(len(frames))
     results_file = output / "results.jsonl"
@@ -111,7 +113,7 @@ def page_of_run(report: RunReport, pipeline: Pipeline, options: RunOptions) -> P
     """The page of a run: times of every frame, then its pictures."""
     return Page(
         f"{pipeline.contract.student} on {report.source}",
-        f"{report.engine}: {len(report.frames)} frames, {report.skipped} skipped; boxes from a score of {options.score:g}",
+        f"{report.engine}: {len(report.frames)} frames, {report.skipped} skipped; boxes from score {options.score:g}",
         (timing_section(report), *picture_sections(report)),
         footer=f"bevdeploy {__version__}. Ego frame: x forward, y left, metres.",
     )
@@ -137,7 +139,9 @@ def timing_section(report: RunReport) -> Section:
 def picture_sections(report: RunReport) -> list[Section]:
     """One section with its picture for each frame that has one."""
     return [
-        Section(f"Frame {frame.token[:24]}", figures=(frame.figure,)) for frame in report.frames if frame.figure is not None
+        Section(f"Frame {frame.token[:24]}", figures=(frame.figure,))
+        for frame in report.frames
+        if frame.figure is not None
     ]
 
 

@@ -47,7 +47,7 @@ def _state_dict(path: Path) -> dict[str, torch.Tensor]:
         else:
             document = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file; save torchvision's or timm's resnet18 state dict there") from error
+        raise CheckpointError(f"{path}: no such file; save the state dict of torchvision's resnet18 there") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused: reading it would need more than weights") from error
     except MissingDependencyError:
@@ -66,6 +66,8 @@ def _safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         from safetensors.torch import load_file
     except ImportError as error:
-        raise MissingDependencyError(f"{path}: reading it needs safetensors: pip install safetensors") from error
+        raise MissingDependencyError(
+            f"{path}: reading it needs safetensors: pip install 'bevdeploy[export]'"
+        ) from error
     tensors: dict[str, torch.Tensor] = load_file(path)
     return tensors

@@ -1,7 +1,7 @@
 """One function per named student. `STUDENTS` at the end is the whole registry.
 
-`tinybev_r18` is inspired by TinyBEV's abstract (arXiv 2509.18372: ResNet-18, lift-splat, five tasks, 28 M parameters); the
-paper's block sizes are not public, these are ours.
+`tinybev_r18` is inspired by TinyBEV's abstract (arXiv 2509.18372: ResNet-18, lift-splat, five tasks, 28 M
+parameters); the paper's block sizes are not public, these are ours.
 """
 
 from __future__ import annotations

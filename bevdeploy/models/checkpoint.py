@@ -1,6 +1,6 @@
 """Checkpoints: weights plus the builder's name and arguments; nothing in the file is executed when it is read.
 
-    {"format": "bevdeploy.checkpoint/1", "student": name, "arguments": {...}, "weights": state dict, "note": text}
+{"format": "bevdeploy.checkpoint/1", "student": name, "arguments": {...}, "weights": state dict, "note": text}
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from bevdeploy.ops import pool_ranks
 
 
 def untrained_student(name: str, arguments: Mapping[str, Argument], seed: int) -> Student:
-    """A student with seeded weights: He initialisation of convolutions before a norm, torch's smaller defaults elsewhere.
+    """A student with seeded weights: He initialisation of convolutions before a norm, torch's defaults elsewhere.
 
     Raises:
         CheckpointError: the name or an argument is unknown, or a value does not fit.

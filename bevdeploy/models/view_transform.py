@@ -22,9 +22,9 @@ class ViewTransform(nn.Module):
         """[B*N, inputs, Hf, Wf] to depth [B, N, D, Hf, Wf] and feat [B, N, Hf, Wf, C]."""
         both = self.depth_context(features)  # [B*N, D + C, Hf, Wf]
         depth, context = both.split([self.depth_bins, self.channels], 1)
-        batch = (features.shape[0] // cameras, cameras)
-        depth = depth.softmax(1).unflatten(0, batch)  # [B, N, D, Hf, Wf]
-        feat = context.permute(0, 2, 3, 1).unflatten(0, batch)  # [B, N, Hf, Wf, C]
+        batch, (hf, wf) = features.shape[0] // cameras, both.shape[-2:]
+        depth = depth.softmax(1).reshape(batch, cameras, self.depth_bins, hf, wf)  # [B, N, D, Hf, Wf]
+        feat = context.permute(0, 2, 3, 1).reshape(batch, cameras, hf, wf, self.channels)  # [B, N, Hf, Wf, C]
         return depth, feat
 
     def splat(self, depth: Tensor, feat: Tensor, pool: PoolRanks | PoolTableTensors) -> Tensor:
@@ -34,6 +34,6 @@ class ViewTransform(nn.Module):
         bev = bev_pool_node(depth, feat, pool)  # [1, C, Z*Y, X]
         if self.z_count == 1:
             return bev
-        rows = bev.shape[2] // self.z_count
-        bev = bev.unflatten(2, (self.z_count, rows)).transpose(1, 2)  # [1, Z, C, Y, X]
-        return bev.flatten(1, 2)  # [1, Z*C, Y, X]
+        rows, columns = bev.shape[2] // self.z_count, bev.shape[3]
+        bev = bev.reshape(1, self.channels, self.z_count, rows, columns).transpose(1, 2)  # [1, Z, C, Y, X]
+        return bev.reshape(1, self.z_count * self.channels, rows, columns)  # [1, Z*C, Y, X]

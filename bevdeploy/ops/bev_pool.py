@@ -1,8 +1,8 @@
 """BEVPool for training: depth distribution and context features to a BEV map, in plain ranks, with gradients.
 
-The sum over a cell's points is an embedding bag: cells are bags, feature pixels are the table, depth probabilities are the
-weights. Its backward with respect to features is the same bag over the points sorted by pixel, so no gradient is scattered.
-The idea of pooling by precomputed ranks is BEVPoolv2's (Huang and Huang, arXiv 2211.17111).
+The sum over a cell's points is an embedding bag: cells are bags, feature pixels are the table, depth probabilities
+are the weights. Its backward with respect to features is the same bag over the points sorted by pixel, so no gradient
+is scattered. The idea of pooling by precomputed ranks is BEVPoolv2's (Huang and Huang, arXiv 2211.17111).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def bev_pool(depth: Tensor, feat: Tensor, ranks: PoolRanks) -> Tensor:
     summed = torch.ops.bevdeploy.bev_pool(
         depth.reshape(-1).float() if depth.dtype.itemsize == 2 else depth.reshape(-1),
         feat.reshape(-1, channels).float() if feat.dtype.itemsize == 2 else feat.reshape(-1, channels),
-        *ranks[:7],
+        *ranks.tensors(),
     )  # [B*Z*Y*X, C]
-    bev = summed.reshape(b, z, y, x, channels).permute(0, 1, 4, 2, 3)  # [B, Z, C, Y, X]
+    bev: Tensor = summed.reshape(b, z, y, x, channels).permute(0, 1, 4, 2, 3)  # [B, Z, C, Y, X]
     return bev.reshape(b, z * channels, y, x).to(feat.dtype)
 
 
@@ -117,7 +117,9 @@ def _check(depth: Tensor, feat: Tensor, ranks: PoolRanks) -> None:
     if feat.shape[:4] != (b, n, hf, wf):
         raise GeometryError(f"bev_pool: feat: expected ({b}, {n}, {hf}, {wf}, C), got {tuple(feat.shape)}")
     if depth.dtype != feat.dtype or not depth.dtype.is_floating_point:
-        raise GeometryError(f"bev_pool: depth is {depth.dtype}, feat is {feat.dtype}; one floating-point type is needed")
+        raise GeometryError(
+            f"bev_pool: depth is {depth.dtype}, feat is {feat.dtype}; one floating-point type is needed"
+        )
     if b != ranks.grid[0] or ranks.pixel_offsets.shape[0] != b * n * hf * wf + 1:
         raise GeometryError(
             f"bev_pool: the ranks are for a batch of {ranks.grid[0]} and {ranks.pixel_offsets.shape[0] - 1} feature "

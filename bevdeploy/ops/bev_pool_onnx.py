@@ -1,8 +1,8 @@
 """The pool node in ONNX: schema, translation for torch's exporter, and the body of standard operators.
 
-torch's exporter inlines every function that it is given, so the translation emits the bare node and the body is attached to
-the finished model, last. The `scatter` form is shorter, but NVIDIA's parser refuses a reducing scatter; this body is made of
-gathers, one batched product and sums, and runs everywhere.
+torch's exporter inlines every function that it is given, so the translation emits the bare node and the body is
+attached to the finished model, last. The `scatter` form is shorter, but NVIDIA's parser refuses a reducing scatter;
+this body is made of gathers, one batched product and sums, and runs everywhere.
 """
 
 from __future__ import annotations

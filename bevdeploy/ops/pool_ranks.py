@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bevdeploy.errors import GeometryError
 from bevdeploy.geometry.frustum import ViewGeometry
-from bevdeploy.geometry.ranks import BEVPoolIndices
+from bevdeploy.geometry.ranks import BEVPoolIndices, Int32
 
 
 class PoolRanks(NamedTuple):
@@ -36,8 +36,11 @@ class PoolRanks(NamedTuple):
 
     def to(self, device: torch.device | str) -> PoolRanks:
         """The same ranks on another device."""
-        moved = [value.to(device) if isinstance(value, Tensor) else value for value in self]
-        return PoolRanks(*moved)
+        return self._replace(**{name: getattr(self, name).to(device) for name in self._fields if name != "grid"})
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The seven index tensors, in the operator's order."""
+        return self[:7]
 
 
 def pool_ranks(batch: Sequence[BEVPoolIndices], geometry: ViewGeometry, cameras: int) -> PoolRanks:
@@ -58,20 +61,23 @@ def pool_ranks(batch: Sequence[BEVPoolIndices], geometry: ViewGeometry, cameras:
     ranks_bev = _shifted([sample.ranks_bev for sample in batch], z * y * x)
     by_pixel = np.argsort(ranks_feat, kind="stable")
     return PoolRanks(
-        *(torch.from_numpy(ranks) for ranks in (ranks_depth, ranks_feat, ranks_bev)),
-        _offsets(ranks_bev, len(batch) * z * y * x),
-        torch.from_numpy(ranks_depth[by_pixel]),
-        torch.from_numpy(ranks_bev[by_pixel]),
-        _offsets(ranks_feat[by_pixel], len(batch) * pixels),
-        (len(batch), z, y, x),
+        ranks_depth=torch.from_numpy(ranks_depth),
+        ranks_feat=torch.from_numpy(ranks_feat),
+        ranks_bev=torch.from_numpy(ranks_bev),
+        cell_offsets=_offsets(ranks_bev, len(batch) * z * y * x),
+        pixel_ranks_depth=torch.from_numpy(ranks_depth[by_pixel]),
+        pixel_ranks_bev=torch.from_numpy(ranks_bev[by_pixel]),
+        pixel_offsets=_offsets(ranks_feat[by_pixel], len(batch) * pixels),
+        grid=(len(batch), z, y, x),
     )
 
 
-def _shifted(samples: list[np.ndarray], step: int) -> np.ndarray:
-    return np.concatenate([ranks + np.int32(k * step) for k, ranks in enumerate(samples)]).astype(np.int32)
+def _shifted(samples: list[Int32], step: int) -> Int32:
+    shifted: Int32 = np.concatenate([ranks + np.int32(k * step) for k, ranks in enumerate(samples)])
+    return shifted
 
 
-def _offsets(sorted_ranks: np.ndarray, size: int) -> Tensor:
+def _offsets(sorted_ranks: Int32, size: int) -> Tensor:
     """First position of every value 0..size in a sorted array: [size + 1]."""
     counts = np.bincount(sorted_ranks, minlength=size)
     return torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))

@@ -58,7 +58,7 @@ def bench_sections(report: BenchReport) -> list[Section]:
             table=Table(
                 ("ms", "mean", "p50", "p90", "p99", "jitter", "FPS", "misses"),
                 [_row("network", report.network), _row("application", report.application)],
-                "Network: the engine on prepared inputs. Application: what the budget is for. Jitter: standard deviation.",
+                "Network: the engine on prepared inputs. Application: what the budget is for. Jitter: std.",
             ),
         ),
         Section("Stages", table=Table(("stage", "mean ms", "p50 ms", "share %"), stages)),

@@ -36,6 +36,8 @@ _DTYPES = {
     "tensor(bool)": "bool",
 }
 _KERNEL_SUFFIX = "_kernel_time"
+WARMUP_RUNS = 3
+"""Runs of a fresh session that a profile leaves out: the first two still allocate."""
 
 
 class OnnxRunner:
@@ -65,7 +67,7 @@ class OnnxRunner:
         if used[: len(self._providers)] != list(self._providers):
             raise EngineError(
                 f"{self._name}: ONNX Runtime fell back from {self._providers[0]} to {used[0]}; "
-                "its CUDA and cuDNN libraries are missing or of another version: bevdeploy doctor"
+                "its CUDA and cuDNN libraries are missing or of another version than onnxruntime-gpu was built for"
             )
 
     @classmethod
@@ -153,7 +155,7 @@ class OnnxRunner:
         return self._run(self._session, feeds)
 
     def profile(self, feeds: Arrays, frames: int) -> list[LayerTime]:
-        """Mean time of each node, as ONNX Runtime fused them, over `frames` runs after a warm-up run; longest first.
+        """Mean time of each node, as ONNX Runtime fused them, over `frames` runs after the warm-up; longest first.
 
         Raises:
             ContractError: as `run`.
@@ -166,7 +168,7 @@ class OnnxRunner:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder) / "frames")
             session = self._opened(options)
-            for _ in range(1 + frames):
+            for _ in range(WARMUP_RUNS + frames):
                 self._run(session, feeds)
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         return layers_from_events(events, frames)
@@ -201,13 +203,13 @@ def available_cores() -> int:
 
 
 def layers_from_events(events: Sequence[Mapping[str, Any]], frames: int) -> list[LayerTime]:
-    """Layer times of ONNX Runtime's profile of a warm-up run and `frames` more runs."""
+    """Layer times of the last `frames` runs in a profile of ONNX Runtime."""
     runs_us = sorted(event["ts"] for event in events if event["name"] == "model_run")
     total_us: dict[str, float] = defaultdict(float)
     kinds: dict[str, str] = {}
     for event in events:
         name = event["name"]
-        if event.get("cat") != "Node" or not name.endswith(_KERNEL_SUFFIX) or event["ts"] < runs_us[1]:
+        if event.get("cat") != "Node" or not name.endswith(_KERNEL_SUFFIX) or event["ts"] < runs_us[-frames]:
             continue
         node = name.removesuffix(_KERNEL_SUFFIX)
         total_us[node] += event["dur"]

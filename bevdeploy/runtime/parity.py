@@ -1,8 +1,9 @@
 """Parity: do two runners agree on the same inputs? A gate, not a print.
 
-Dense outputs are compared by relative L2 after removing each output's mean, so that a large constant cannot hide a wrong
-pattern. Decoded boxes and trajectories are matched by (class, cell); a box whose score lies within rounding of rank K may be
-in one list and not in the other. The graph's decoder is checked against the NumPy decoder on the graph's own dense tensors.
+Dense outputs are compared by relative L2 after removing each output's mean, so that a large constant cannot hide a
+wrong pattern. Decoded boxes and trajectories are matched by (class, cell); a box whose score lies within rounding of
+rank K may be in one list and not in the other. The graph's decoder is checked against the NumPy decoder on the graph's
+own dense tensors.
 """
 
 from __future__ import annotations
@@ -55,7 +56,6 @@ class Check:
     def passed(self) -> bool:
         """Within tolerance; NaN is not."""
         return bool(self.value <= self.tolerance)
-
 
     @property
     def excess(self) -> float:

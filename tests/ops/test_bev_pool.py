@@ -91,9 +91,7 @@ def test_gradcheck() -> None:
     view = ViewGeometry(BEVGrid((-8, -8, -5), (4, 4, 8), (4, 4, 1)), DepthBins(1, 9, 4), (32, 64), (2, 4))
     depth, feat, _, ranks = batch_of(view, 2, 3, torch.float64, cameras=2)
     assert len(ranks.ranks_depth) > 8
-    assert torch.autograd.gradcheck(
-        lambda d, f: bev_pool(d, f, ranks), (depth.requires_grad_(), feat.requires_grad_())
-    )
+    assert torch.autograd.gradcheck(lambda d, f: bev_pool(d, f, ranks), (depth.requires_grad_(), feat.requires_grad_()))
 
 
 def test_opcheck() -> None:
@@ -128,9 +126,7 @@ def test_node_equals_its_twin_and_the_training_op(headroom: float) -> None:
 
     view = geometry()
     depth, feat, indices, ranks = batch_of(view, 1, 6, torch.float32)
-    tables = pool_table_tensors(
-        tables_from_rig(surround_rig(), view, sizes_of_need(indices[0]).grown(headroom))
-    )
+    tables = pool_table_tensors(tables_from_rig(surround_rig(), view, sizes_of_need(indices[0]).grown(headroom)))
     node = bev_pool_node(depth, feat, tables)
     assert relative(node, bev_pool_node_torch(depth, feat, tables)) < RTOL_FP32
     assert relative(node, bev_pool(depth, feat, ranks)) < RTOL_FP32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bevdeploy.geometry import BEVGrid
@@ -43,10 +44,11 @@ class OccupancyHead(nn.Module):
     def forward(self, bev: Tensor) -> Tensor:
         """[B, inputs, Y, X] to logits [B, steps, side, side]."""
         logits = self.layers(bev)  # [B, steps, Y, X]
-        return self.along_y @ (logits @ self.along_x.T)  # [B, steps, side, side]
+        resampled: Tensor = self.along_y @ (logits @ self.along_x.T)  # [B, steps, side, side]
+        return resampled
 
 
-def resample_matrix(grid: BEVGrid, axis: int, half_extent_m: float, side: int) -> np.ndarray:
+def resample_matrix(grid: BEVGrid, axis: int, half_extent_m: float, side: int) -> NDArray[np.float32]:
     """Linear interpolation [side, count] from the grid's cell centres to `side` centres over +-half_extent_m."""
     targets_m = (np.arange(side) + 0.5) * (2 * half_extent_m / side) - half_extent_m
     position = (targets_m - grid.lower_m[axis]) / grid.cell_m[axis] - 0.5  # in cells, 0 at the first centre

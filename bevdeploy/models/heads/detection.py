@@ -40,10 +40,14 @@ class DetectionHead(nn.Module):
 def _group(shared: int, classes: int) -> nn.ModuleDict:
     group = nn.ModuleDict({name: _branch(shared, channels) for name, channels in CODE_CHANNELS.items()})
     group["heatmap"] = _branch(shared, classes)
-    last = group["heatmap"][-1]
-    assert isinstance(last, nn.Conv2d) and last.bias is not None
-    nn.init.constant_(last.bias, HEATMAP_BIAS)
+    nn.init.constant_(_last_bias(group["heatmap"]), HEATMAP_BIAS)
     return group
+
+
+def _last_bias(branch: nn.Module) -> Tensor:
+    *_, last = branch.children()
+    assert isinstance(last, nn.Conv2d) and last.bias is not None
+    return last.bias
 
 
 def _branch(shared: int, channels: int) -> nn.Sequential:
@@ -66,7 +70,8 @@ def gathered_codes(box_codes: Tensor, agents: Tensor, group_of_class: Tensor) ->
     group = group_of_class[agents // cells]  # [B, K]
     channels = torch.arange(CODES, device=agents.device)
     index = (group[..., None] * CODES + channels) * cells + (agents % cells)[..., None]  # [B, K, 10]
-    return box_codes.flatten(1).gather(1, index.flatten(1)).unflatten(1, (agents.shape[1], CODES))
+    codes = box_codes.flatten(1).gather(1, index.flatten(1))  # [B, K*10]
+    return codes.reshape(index.shape)  # [B, K, 10]
 
 
 def cell_positions(agents: Tensor, codes: Tensor, columns: int, rows: int) -> Tensor:

@@ -19,9 +19,7 @@ class MotionHead(nn.Module):
         self.steps = steps
         self.query = nn.Sequential(nn.Linear(channels + CODES + 1, channels), nn.ReLU(), nn.Linear(channels, channels))
         self.decoder = BEVDecoder(channels, heads, hidden)
-        self.out = nn.Sequential(
-            nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, modes * (2 * steps + 1))
-        )
+        self.out = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, modes * (2 * steps + 1)))
 
     def forward(
         self, bev: Tensor, memory: Tensor, positions: Tensor, codes: Tensor, scores: Tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bevdeploy.errors import ContractError
 from bevdeploy.models.heads.decoder import BEVDecoder, running_sum
 
 EGO_STATE = 9
@@ -24,12 +25,13 @@ class PlanningHead(nn.Module):
         self.out = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, 2 * steps))
 
     def forward(self, bev: Tensor, memory: Tensor, ego_state: Tensor | None = None) -> Tensor:
-        """BEV [B, C, Y, X], its tokens [B, S, C] and, if built so, ego state [B, 9] to plans [B, commands, steps, 2]."""
+        """BEV [B, C, Y, X], its tokens [B, S, C] and, if built so, ego state [B, 9]; to [B, commands, steps, 2]."""
         scene = self.scene(bev.mean((2, 3)))  # [B, C]
         if self.ego is not None:
             if ego_state is None:
-                raise ValueError("this student was built with ego_state=True and needs StudentInputs.ego_state [B, 9]")
+                raise ContractError("a student built with ego_state=True needs StudentInputs.ego_state [B, 9]")
             scene = scene + self.ego(ego_state)
         queries = self.commands.weight[None] + scene[:, None]  # [B, commands, C]
-        offsets = self.out(self.decoder(queries, memory)).unflatten(-1, (self.steps, 2))  # [B, commands, steps, 2]
+        offsets: Tensor = self.out(self.decoder(queries, memory))  # [B, commands, 2*steps]
+        offsets = offsets.reshape(*queries.shape[:2], self.steps, 2)  # [B, commands, steps, 2]
         return running_sum(self.steps, offsets) @ offsets
