@@ -15,6 +15,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 EXTRAS := cpu,export,media,nuscenes
+TEST_EXTRAS := $(EXTRAS),rtx,dev
 
 .PHONY: help demo test lint format clean
 .DELETE_ON_ERROR:
@@ -26,16 +27,16 @@ help:
 .venv/venv.stamp: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info[:2] <= (3, 12) else "$(PYTHON) is Python %d.%d; name a Python of 3.10 to 3.12: make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv --clear .venv
-	$(INSTALL) hatchling
+	$(INSTALL) hatchling setuptools
 	@touch $@
 
-# Without build isolation the backend is the pinned one.
+# Without build isolation the backends are the pinned ones: hatchling ours, setuptools that of tensorrt-rtx.
 .venv/run.stamp: .venv/venv.stamp
 	$(INSTALL) --no-build-isolation --editable '.[$(EXTRAS)]'
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp
-	$(INSTALL) --no-build-isolation --editable '.[$(EXTRAS),dev]'
+	$(INSTALL) --no-build-isolation --editable '.[$(TEST_EXTRAS)]'
 	@touch $@
 
 demo: .venv/run.stamp

@@ -22,6 +22,21 @@ def data_dir(name: str) -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / name
 
 
+def check_writable(path: Path) -> None:
+    """Refuse, before the work, a place where its result could not be written; creates nothing.
+
+    Raises:
+        OutputError: the path is a folder, or lies in something that is no folder or may not be written.
+    """
+    if Path(path).is_dir():
+        raise OutputError(f"{path}: cannot be written, it is a folder; name a file in it")
+    nearest = next(parent for parent in Path(path).absolute().parents if os.path.lexists(parent))
+    if not nearest.is_dir():
+        raise OutputError(f"{path}: cannot be written, {nearest} is not a folder; write elsewhere")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: cannot be written, you may not write in {nearest}; write elsewhere")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of `path`; renamed to `path` when the block ends well, removed otherwise.
@@ -30,14 +45,15 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
+    check_writable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); write elsewhere") from error
     part = Path(name)
     try:
+        os.close(handle)
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())

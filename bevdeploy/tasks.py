@@ -49,6 +49,11 @@ class TaskSpec:
         return tuple(name for group in self.detection_tasks for name in group)
 
     @property
+    def group_of_class(self) -> tuple[int, ...]:
+        """For each class the index of its group, whose box branches it shares."""
+        return tuple(group for group, names in enumerate(self.detection_tasks) for _ in names)
+
+    @property
     def occupancy_side(self) -> int:
         """Cells along each side of the occupancy grid."""
         return round(2 * self.occupancy_half_extent_m / self.occupancy_cell_m)

@@ -11,7 +11,10 @@ import typer
 
 from bevdeploy import __version__
 from bevdeploy.cli.bench import bench as _bench
+from bevdeploy.cli.build import build as _build
+from bevdeploy.cli.compare import compare as _compare
 from bevdeploy.cli.demo import demo as _demo
+from bevdeploy.cli.doctor import doctor as _doctor
 from bevdeploy.cli.export import export as _export
 from bevdeploy.cli.init import init as _init
 from bevdeploy.cli.run import run as _run
@@ -31,8 +34,11 @@ app = typer.Typer(
 )
 app.command("init")(_init)
 app.command("export")(_export)
+app.command("build")(_build)
 app.command("bench")(_bench)
 app.command("run")(_run)
+app.command("compare")(_compare)
+app.command("doctor")(_doctor)
 app.command("demo")(_demo)
 
 

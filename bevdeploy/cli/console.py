@@ -9,9 +9,14 @@ from typing import Any
 
 
 def say(message: Any) -> None:
-    """Print a line or a renderable to stdout."""
+    """Print a line or a renderable to stdout; what its encoding cannot write becomes a question mark."""
+    import io
+    import sys
+
     from rich.console import Console
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     Console(highlight=False, soft_wrap=isinstance(message, str)).print(message, markup=False)
 
 
@@ -25,8 +30,8 @@ def spinner(first: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr; call what it yields with the number done."""
+def bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr; call what it yields with the number done. Without a total it shows no end."""
     from rich.console import Console
     from rich.progress import Progress
 

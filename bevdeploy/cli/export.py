@@ -38,6 +38,10 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="nuScenes root or folder of frames for parity; synthetic without.")
     ] = None,
+    builder: Annotated[
+        str | None,
+        typer.Option(help="package.module:function that builds your own student; importing it runs its code."),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
 ) -> None:
     """Export a checkpoint and prove that the ONNX file equals the PyTorch model.
@@ -49,7 +53,7 @@ def export(
     from bevdeploy.jobs.export_checkpoint import ExportOptions, export_checkpoint
     from bevdeploy.report.parity_card import parity_card
 
-    options = ExportOptions(io.value, geometry.value, recipe, table_headroom, data)
+    options = ExportOptions(io.value, geometry.value, recipe, table_headroom, data, builder=builder)
     with spinner("exporting") as advance:
         report = export_checkpoint(checkpoint, output, None if rig is None else load_rig(rig), options, advance)
     say(parity_card(report.parity))

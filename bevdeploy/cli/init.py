@@ -15,7 +15,7 @@ def init(
         list[str] | None, typer.Option("--option", help="key=value of the student's builder, such as cell_m=0.8.")
     ] = None,
     backbone: Annotated[Path | None, typer.Option(help="ImageNet weights: torchvision's or timm's resnet18.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the weights.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
 ) -> None:
     """Write an untrained checkpoint, so that latency work can start before training.

@@ -12,6 +12,7 @@ def builder_arguments(student: str, options: Sequence[str]) -> dict[str, bool | 
         CheckpointError: an unknown student or key, or a value of the wrong type.
     """
     import inspect
+    import math
 
     from bevdeploy.declaration import nearest
     from bevdeploy.errors import CheckpointError
@@ -25,11 +26,14 @@ def builder_arguments(student: str, options: Sequence[str]) -> dict[str, bool | 
     for option in options:
         key, equals, text = option.partition("=")
         if not equals or key not in parameters:
-            hint = nearest(key, tuple(parameters))
+            hint = "" if key in parameters else nearest(key, tuple(parameters))
             raise CheckpointError(f"--option {option}{hint}: expected key=value with key in {', '.join(parameters)}")
         kind = type(parameters[key].default)
         try:
-            arguments[key] = {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+            value = {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
         except (KeyError, ValueError) as error:
-            raise CheckpointError(f"--option {option}: expected a value of type {kind.__name__}") from error
+            raise CheckpointError(f"--option {option[:80]}: expected a value of type {kind.__name__}") from error
+        if isinstance(value, float) and not math.isfinite(value):
+            raise CheckpointError(f"--option {option}: expected a finite number")
+        arguments[key] = value
     return arguments

@@ -70,7 +70,7 @@ def _paths_by_stem(folder: Path, rig: CameraRig) -> dict[str, list[Path]]:
     if absent:
         raise FrameSourceError(f"{folder}: no subfolder for {_listed(absent)}; the rig has {', '.join(rig.names)}")
     by_camera = {name: _images(folder / name) for name in rig.names}
-    stems = sorted(set().union(*by_camera.values()), key=_natural)
+    stems = sorted(set().union(*by_camera.values()), key=natural_order)
     if not stems:
         raise FrameSourceError(f"{folder}: the cameras' subfolders hold no images ({', '.join(IMAGE_SUFFIXES)})")
     for name, images in by_camera.items():
@@ -122,7 +122,7 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _natural(stem: str) -> tuple[list[tuple[int, int | str]], str]:
+def natural_order(stem: str) -> tuple[list[tuple[int, int | str]], str]:
     """Sort key with runs of ASCII digits as numbers; the stem itself parts `1` from `01`."""
     parts = re.split(r"([0-9]+)", stem)
     return [(0, int(part)) if part[:1].isdecimal() and part.isascii() else (1, part) for part in parts], stem

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,3 +22,5 @@ class FrameSet:
     frames: tuple[NDArray[np.uint8], ...]
     """RGB images [Hraw, Wraw, 3], one per camera in rig order."""
     rig: CameraRig
+    degraded: Mapping[str, str] = field(default_factory=dict)
+    """What stands in for a camera's own frame, by camera: `held 2` is its last good frame, two sets old; or `black`."""

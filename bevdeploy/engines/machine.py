@@ -69,7 +69,7 @@ class MachineState:
 
 def machine_state(root: Path = Path("/"), tool: Tool | None = None) -> MachineState:
     """The state now; `root` is where `proc`, `sys` and `etc` are looked up. Never fails."""
-    run = tool or _output_of
+    run = tool or output_of
     cpus = root / "sys/devices/system/cpu"
     governors = sorted({text for path in _per_cpu(cpus, "cpufreq/scaling_governor") if (text := _text(path))})
     lowest = _numbers(_per_cpu(cpus, "cpufreq/scaling_min_freq"))
@@ -136,11 +136,12 @@ def peak_memory_mib(root: Path = Path("/")) -> float | None:
     return peak / 2**20 if platform.system() == "Darwin" else peak / 2**10  # bytes on macOS, KiB elsewhere
 
 
-def _output_of(command: Sequence[str]) -> str | None:
+def output_of(command: Sequence[str], seconds: float = TOOL_SECONDS) -> str | None:
+    """Standard output of a command; None where it is absent, fails or takes longer than `seconds`."""
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TOOL_SECONDS, check=False)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None

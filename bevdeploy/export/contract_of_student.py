@@ -15,7 +15,6 @@ from bevdeploy.tasks import BOX_FIELDS
 
 def contract_of_student(
     spec: StudentSpec,
-    bev_channels: int,
     rig: CameraRig,
     sizes: TableSizes,
     io: IoMode,
@@ -29,7 +28,7 @@ def contract_of_student(
         io=io,
         geometry_mode="runtime",
         inputs=(image, *_table_inputs(spec, sizes), *ego),
-        outputs=_decoded_outputs(spec) if io == "frames" else _dense_outputs(spec, bev_channels),
+        outputs=_decoded_outputs(spec) if io == "frames" else _dense_outputs(spec),
         cameras=rig.names,
         raw_hw=rig.image_hw,
         geometry=spec.geometry,
@@ -100,13 +99,14 @@ def _decoded_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:
     )
 
 
-def _dense_outputs(spec: StudentSpec, bev_channels: int) -> tuple[TensorSpec, ...]:
+def _dense_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:
     tasks, k = spec.tasks, spec.tasks.detections
     _, rows, columns = spec.geometry.grid.shape_zyx
     groups, side = len(tasks.detection_tasks), tasks.occupancy_side
+    bev = (1, spec.bev_channels, rows, columns)
     motion = (1, k, tasks.motion_modes, tasks.motion_steps, 2)
     return (
-        TensorSpec("bev", (1, bev_channels, rows, columns), "float32", "feature", "shared BEV features [B, C, Y, X]"),
+        TensorSpec("bev", bev, "float32", "feature", "shared BEV features [B, C, Y, X]"),
         TensorSpec("heatmap", (1, len(tasks.classes), rows, columns), "float32", "logit", "class centres"),
         TensorSpec(
             "box_codes",

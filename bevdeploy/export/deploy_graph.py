@@ -60,6 +60,7 @@ class FramesGraph(nn.Module):
     columns_lower: Tensor
     columns_upper: Tensor
     columns_share: Tensor
+    group_of_class: Tensor
 
     def __init__(self, student: Student, transform: ImageTransform, preprocessing: Preprocessing) -> None:
         super().__init__()
@@ -68,6 +69,7 @@ class FramesGraph(nn.Module):
         self.tasks = student.spec.tasks
         self.register_buffer("mean", torch.tensor(preprocessing.mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(preprocessing.std).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("group_of_class", torch.tensor(self.tasks.group_of_class), persistent=False)
         self.antialias = preprocessing.resize == "antialias"
         for axis, along in enumerate(("rows", "columns")):
             for name, value in _resampling(transform, axis, self.antialias).items():
@@ -104,7 +106,7 @@ class FramesGraph(nn.Module):
         grid = self.student.spec.geometry.grid
         columns, rows, _ = grid.count
         agents = outputs.agents  # [1, K]
-        codes = gathered_codes(outputs.box_codes, agents, self.student.group_of_class)  # [1, K, 10]
+        codes = gathered_codes(outputs.box_codes, agents, self.group_of_class)  # [1, K, 10]
         lower_m = torch.tensor(grid.lower_m[:2], dtype=codes.dtype, device=codes.device)
         cell_m = torch.tensor(grid.cell_m[:2], dtype=codes.dtype, device=codes.device)
         centres_m = cell_positions(agents, codes, columns, rows) * cell_m + lower_m  # [1, K, 2]

@@ -20,7 +20,7 @@ from bevdeploy.export.deploy_graph import DECODED_OUTPUTS, DENSE_OUTPUTS, Frames
 from bevdeploy.export.onnx_graph import bake_tables, finish, onnx_from_module, without_outputs
 from bevdeploy.export.recipe import ExportRecipe
 from bevdeploy.export.torch_runner import TorchRunner
-from bevdeploy.geometry import CameraRig, ImageTransform, indices_from_rig
+from bevdeploy.geometry import CameraRig, ImageTransform, TableSizes, indices_from_rig
 from bevdeploy.geometry.pool_tables import sizes_of_need, tables_from_rig
 from bevdeploy.models import Student
 from bevdeploy.paths import replacing
@@ -74,14 +74,19 @@ class StudentGraph:
 
 
 def graph_of_student(
-    student: Student, recipe: ExportRecipe, rig: CameraRig, io: IoMode, geometry_mode: GeometryMode
+    student: Student,
+    recipe: ExportRecipe,
+    rig: CameraRig,
+    io: IoMode,
+    geometry_mode: GeometryMode,
+    sizes: TableSizes | None = None,
 ) -> StudentGraph:
-    """Trace a student for a rig's cameras and raw image size.
+    """Trace a student for a rig's cameras and raw image size; `sizes` replace those of the rig and the recipe.
 
     Raises:
         GeometryError: the rig cannot be used.
     """
-    reference = reference_contract(student, recipe, rig, io, geometry_mode)
+    reference = reference_contract(student, recipe, rig, io, geometry_mode, sizes)
     contract = reference if geometry_mode == "runtime" else baked_contract(reference, rig)
     opened = onnx_from_module(
         deploy_module(student, reference),
@@ -99,17 +104,22 @@ def graph_of_student(
 
 
 def reference_contract(
-    student: Student, recipe: ExportRecipe, rig: CameraRig, io: IoMode, geometry_mode: GeometryMode = "runtime"
+    student: Student,
+    recipe: ExportRecipe,
+    rig: CameraRig,
+    io: IoMode,
+    geometry_mode: GeometryMode = "runtime",
+    sizes: TableSizes | None = None,
 ) -> Contract:
     """The contract with tables as inputs; tables that will be baked need no head room.
 
     Raises:
         GeometryError: the rig cannot be used.
     """
-    need = sizes_of_need(indices_from_rig(rig, student.spec.geometry))
-    sizes = need.grown(recipe.table_headroom if geometry_mode == "runtime" else 1.0)
-    channels = student.bev_encoder.channels
-    return contract_of_student(student.spec, channels, rig, sizes, io, Preprocessing(resize=recipe.resize))
+    if sizes is None:
+        need = sizes_of_need(indices_from_rig(rig, student.spec.geometry))
+        sizes = need.grown(recipe.table_headroom if geometry_mode == "runtime" else 1.0)
+    return contract_of_student(student.spec, rig, sizes, io, Preprocessing(resize=recipe.resize))
 
 
 def deploy_module(student: Student, contract: Contract) -> FramesGraph | TensorGraph:

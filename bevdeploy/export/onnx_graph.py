@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from bevdeploy.ops.bev_pool_onnx import attach_body, register_schema, translation
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
+_NORM = re.compile(r"\bbn(?=\d+$)")
 
 
 def onnx_from_module(
@@ -77,17 +79,30 @@ def finish(model: onnx.ModelProto, metadata: Mapping[str, str]) -> None:
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
-    """Name nodes by module, `image_encoder/backbone/layer1/0/conv1/Conv`, and drop the exporter's source paths."""
+    """Name nodes by module, `image_encoder/backbone/layer1/0/conv1/Conv`, and drop the exporter's source paths.
+
+    A tensor takes the name of the node that yields it: runtimes name what they fuse by its output.
+    """
     seen: Counter[str] = Counter()
+    declared = {value.name for value in model.graph.output}
+    renamed: dict[str, str] = {}
     for node in model.graph.node:
         scopes = next((prop.value for prop in node.metadata_props if prop.key == _SCOPES), "[]")
         innermost = [scope for scope in ast.literal_eval(scopes) if scope][-2:-1]
         module = innermost[0].removeprefix("student").lstrip(".").replace(".", "/") if innermost else ""
+        if node.op_type == "Conv":
+            module = _NORM.sub("conv", module)  # a norm folded into the convolution before it
         name = f"{module or 'graph'}/{node.op_type}"
         seen[name] += 1
         node.name = name if seen[name] == 1 else f"{name}_{seen[name]}"
         del node.metadata_props[:]
         node.doc_string = ""
+        node.input[:] = [renamed.get(value, value) for value in node.input]
+        if len(node.output) == 1 and node.output[0] not in declared:
+            renamed[node.output[0]] = node.name
+            node.output[0] = node.name
+    for value in model.graph.value_info:
+        value.name = renamed.get(value.name, value.name)
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
         del value.metadata_props[:]
         value.doc_string = ""

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bevdeploy.errors import GeometryError
+from bevdeploy.errors import GeometryError, OutputError, RecipeError
 from bevdeploy.export import ParityCase, graph_of_student, load_recipe, parity_of_graph, write_export
+from bevdeploy.export.own_student import check_student
 from bevdeploy.geometry import Camera, CameraRig, surround_rig
 from bevdeploy.geometry.frames import compose, rotation_from_quaternion
 from bevdeploy.jobs.frames import frame_source
 from bevdeploy.models import load_checkpoint
+from bevdeploy.paths import check_writable
 from bevdeploy.runtime.contract import GeometryMode, IoMode
 from bevdeploy.runtime.parity import ParityReport
 
@@ -36,6 +38,8 @@ class ExportOptions:
     data: Path | None = None
     """Camera frames for parity; None takes the synthetic street."""
     data_frames: int = 3
+    builder: str | None = None
+    """`package.module:function` of a student that is not bevdeploy's; importing it runs its code."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +72,34 @@ def export_checkpoint(
         OutputError: a file cannot be written.
     """
     advance("reading the checkpoint")
-    student = load_checkpoint(checkpoint)
+    student = load_checkpoint(checkpoint, options.builder)
     recipe = load_recipe(options.recipe or student.spec.name)
     if options.table_headroom is not None:
         recipe = replace(recipe, table_headroom=options.table_headroom)
-    path = output or checkpoint.with_name(f"{checkpoint.name.split('.')[0]}.fp32.onnx")
+    if recipe.student != student.spec.name:
+        raise RecipeError(
+            f"{options.recipe}: a recipe for {recipe.student}, but {checkpoint} holds {student.spec.name}; "
+            f'leave out --recipe, or write one with student = "{student.spec.name}"'
+        )
+    path = output or default_output(checkpoint)
+    if path.suffix != ".onnx":
+        raise OutputError(f"{path}: the name of an ONNX file ends in .onnx; give another with --output")
+    check_writable(path)
     cases = parity_cases(rig, options)
+    if options.builder is not None:
+        advance("checking the student's outputs")
+        check_student(student, recipe, rig or cases[0].rig)
     advance("tracing")
     graph = graph_of_student(student, recipe, rig or cases[0].rig, options.io, options.geometry_mode)
     report = parity_of_graph(graph, recipe, cases, path.name, lambda case: advance(f"parity: {case}"))
     advance("writing")
     onnx_path, contract, parity_file = write_export(graph, report, path)
     return ExportReport(onnx_path, contract, parity_file, student.spec.name, onnx_path.stat().st_size, options, report)
+
+
+def default_output(checkpoint: Path) -> Path:
+    """`s.pth` to `s.fp32.onnx`, `s.v2.pth` to `s_v2.fp32.onnx`: a graph's name ends at its first dot."""
+    return checkpoint.with_name(f"{checkpoint.stem.replace('.', '_')}.fp32.onnx")
 
 
 def parity_cases(rig: CameraRig | None, options: ExportOptions) -> list[ParityCase]:

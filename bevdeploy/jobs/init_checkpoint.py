@@ -9,16 +9,20 @@ from pathlib import Path
 import torch
 
 from bevdeploy.data import synthetic_frame_sets
+from bevdeploy.errors import CheckpointError
 from bevdeploy.geometry import surround_rig
 from bevdeploy.models import load_backbone_weights, save_checkpoint
 from bevdeploy.models.checkpoint import Argument
 from bevdeploy.models.untrained import calibrate_norms, untrained_student
+from bevdeploy.paths import check_writable
 from bevdeploy.runtime.contract import Preprocessing
 from bevdeploy.runtime.preprocess import images_from_frames
 
 CALIBRATION_SETS = 2
 RAW_PX = (800, 450)
 """Width and height of the made-up frames; they are resized to the network image anyway."""
+MAX_IMAGE_PX = 2**23
+"""Pixels of a network image: 3840 x 2160. Beyond, a slip of the keyboard asks for all the memory there is."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,14 @@ def init_checkpoint(
         CheckpointError: the student, an option or the backbone file cannot be used.
         OutputError: the file cannot be written.
     """
+    check_writable(path)
     student = untrained_student(name, arguments, seed)
+    height_px, width_px = student.spec.geometry.net_hw
+    if height_px * width_px > MAX_IMAGE_PX:
+        raise CheckpointError(
+            f"{name}: network images of {width_px} x {height_px} px, at most {MAX_IMAGE_PX} pixels are supported; "
+            "lower --option image_width_px=PIXELS or image_height_px=PIXELS"
+        )
     if backbone is not None:
         load_backbone_weights(student, backbone)
     rig = surround_rig(*RAW_PX)

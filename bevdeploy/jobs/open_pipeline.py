@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from bevdeploy.errors import ContractError, EngineError
+from bevdeploy.errors import ContractError, EngineError, GeometryError
 from bevdeploy.geometry import CameraRig, surround_rig
 from bevdeploy.runtime import Contract, OnnxRunner, Pipeline
 
@@ -29,7 +31,17 @@ def open_pipeline(engine: Path, rig: CameraRig | None = None, threads: int | Non
         raise EngineError(f"{engine}: neither an ONNX file (.onnx) nor a checkpoint ({', '.join(CHECKPOINTS)})")
     runner = OnnxRunner.open(engine, threads)
     assert runner.contract is not None
-    return Pipeline(runner, runner.contract, rig or default_rig(runner.contract))
+    with errors_naming(str(engine)):
+        return Pipeline(runner, runner.contract, rig or default_rig(runner.contract))
+
+
+@contextmanager
+def errors_naming(what: str) -> Iterator[None]:
+    """Put a file or frame in front of what a check of rig, contract or tables says."""
+    try:
+        yield
+    except (ContractError, GeometryError) as error:
+        raise type(error)(f"{what}: {error}") from error
 
 
 def default_rig(contract: Contract) -> CameraRig:
@@ -54,5 +66,7 @@ def _checkpoint_pipeline(path: Path, rig: CameraRig, threads: int | None) -> Pip
     from bevdeploy.models import load_checkpoint
 
     student = load_checkpoint(path)
-    contract = reference_contract(student, load_recipe(student.spec.name), rig, "frames")
-    return Pipeline(TorchRunner(deploy_module(student, contract), contract, threads), contract, rig)
+    recipe = load_recipe(student.spec.name)
+    with errors_naming(str(path)):
+        contract = reference_contract(student, recipe, rig, "frames")
+        return Pipeline(TorchRunner(deploy_module(student, contract), contract, threads), contract, rig)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,19 @@ import numpy as np
 
 from bevdeploy import __version__
 from bevdeploy.data import FrameSet, TrueBoxes
+from bevdeploy.engines.stream_report import StreamReport, stream_report
+from bevdeploy.engines.target import EngineTarget, load_target
 from bevdeploy.jobs.frames import FrameSource
-from bevdeploy.paths import write_text
+from bevdeploy.jobs.open_pipeline import errors_naming
+from bevdeploy.jobs.result_lines import ResultLines
 from bevdeploy.report import Figure, FrameTitle, Page, Section, Table, frame_picture, jpeg_bytes, save_html, save_png
 from bevdeploy.runtime import BevResult, Pipeline
 from bevdeploy.runtime.pipeline import StageTimes
 
 NEAR_M = 60.0
 """True boxes farther away are not drawn: the grid ends at about 50 m."""
+PAGE_FRAMES = 100
+"""Frames on the page; a picture is about 0.2 MB of it. The others are in the folder."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +35,16 @@ class RunOptions:
     pictures: bool = True
     note: str | None = None
     """Stands in every picture."""
+    target: EngineTarget | None = None
+    """Its deadline counts; None takes the target `cpu`."""
 
 
 @dataclass(frozen=True, eq=False)
 class FrameOutcome:
-    """One frame's result, where its picture is, and how long it took."""
+    """One frame's boxes, where its picture is, and how long it took."""
 
     token: str
-    result: BevResult
+    boxes: int
     times: StageTimes
     picture: Path | None
     figure: Figure | None
@@ -45,24 +52,32 @@ class FrameOutcome:
 
 @dataclass(frozen=True, eq=False)
 class RunReport:
-    """All frames of a run and the files that tell of them."""
+    """A run, its first frames and the files that tell of all of them."""
 
     source: str
     engine: str
+    count: int
+    """Frames that ran."""
     frames: tuple[FrameOutcome, ...]
+    """The first 100 of them: a stream may go on for days."""
     skipped: int
+    stream: StreamReport
+    interrupted: bool
+    """Ended by Ctrl-C."""
     results_file: Path
     page_file: Path | None
 
     def document(self) -> dict[str, object]:
         """The JSON document."""
-        totals_ms = [frame.times.total_ms for frame in self.frames]
+        latency = self.stream.latency
         return {
             "source": self.source,
             "engine": self.engine,
-            "frames": len(self.frames),
+            "frames": self.count,
             "skipped": self.skipped,
-            "median_ms": round(float(np.median(totals_ms)), 3) if totals_ms else None,
+            "interrupted": self.interrupted,
+            "median_ms": None if latency is None else round(latency.p50_ms, 3),
+            "stream": self.stream.document(),
             "results": str(self.results_file),
             "page": None if self.page_file is None else str(self.page_file),
         }
@@ -78,42 +93,62 @@ def run_frames(
 ) -> RunReport:
     """Go through the source once; a frame set with another rig recalibrates the pipeline first.
 
-    Writes `results.jsonl`, one PNG per frame and `index.html` into the folder `output`.
+    Writes `results.jsonl`, which grows by a line with every frame, one PNG per frame and `index.html` into the folder
+    `output`. Ctrl-C ends the source, not the report.
 
     Raises:
         FrameSourceError: a frame cannot be read or does not fit the graph.
         ContractError: a rig does not fit the graph.
         OutputError: a file cannot be written.
+        RecipeError: the target `cpu` cannot be read.
     """
-    frames, lines = [], []
-    for frame_set in source.sets:
-        if frame_set.rig.digest() != pipeline.rig.digest():
-            pipeline.recalibrate(frame_set.rig)
-        result = pipeline.infer(frame_set.frames).above(options.score)
-        times = pipeline.last_times
-        lines.append(json.dumps(_line(frame_set, result, times)))
-        picture, figure = None, None
-        if options.pictures:
-            picture, figure = _pictured(
-                pipeline, engine, frame_set, result, times, source.truth(frame_set), output, options
-            )
-        frames.append(FrameOutcome(frame_set.token, result, times, picture, figure))
-        advance(len(frames))
+    target = options.target or load_target("cpu")
+    frames: list[FrameOutcome] = []
+    totals_ms = array("d")
+    interrupted = False
     results_file = output / "results.jsonl"
-    write_text(results_file, "".join(line + "\n" for line in lines))
-    report = RunReport(source.name, engine.name, tuple(frames), source.skipped, results_file, None)
-    if not options.pictures:
-        return report
-    page_file = output / "index.html"
-    save_html(page_of_run(report, pipeline, options), page_file)
-    return RunReport(source.name, engine.name, tuple(frames), source.skipped, results_file, page_file)
+    with ResultLines(results_file) as lines:
+        try:
+            for frame_set in source.sets:
+                if frame_set.rig.digest() != pipeline.rig.digest():
+                    with errors_naming(f"{engine}: frame {frame_set.token}"):
+                        pipeline.recalibrate(frame_set.rig)
+                result = pipeline.infer(frame_set.frames).above(options.score)
+                times = pipeline.last_times
+                lines.append(_line(frame_set, result, times))
+                totals_ms.append(times.total_ms)
+                picture, figure = None, None
+                if options.pictures:
+                    picture, figure = _pictured(
+                        pipeline, engine, frame_set, result, times, source.truth(frame_set), output, options
+                    )
+                if len(frames) < PAGE_FRAMES:
+                    frames.append(FrameOutcome(frame_set.token, len(result.boxes), times, picture, figure))
+                advance(len(totals_ms))
+        except KeyboardInterrupt:
+            interrupted = True
+    stream = stream_report(totals_ms, target, source.dropped(), source.health())
+    report = RunReport(
+        source=source.name,
+        engine=engine.name,
+        count=len(totals_ms),
+        frames=tuple(frames),
+        skipped=source.skipped,
+        stream=stream,
+        interrupted=interrupted,
+        results_file=results_file,
+        page_file=output / "index.html" if options.pictures else None,
+    )
+    if report.page_file is not None:
+        save_html(page_of_run(report, pipeline, options), report.page_file)
+    return report
 
 
 def page_of_run(report: RunReport, pipeline: Pipeline, options: RunOptions) -> Page:
     """The page of a run: times of every frame, then its pictures."""
     return Page(
         f"{pipeline.contract.student} on {report.source}",
-        f"{report.engine}: {len(report.frames)} frames, {report.skipped} skipped; boxes from score {options.score:g}",
+        f"{report.engine}: {report.count} frames, {report.skipped} skipped; boxes from score {options.score:g}",
         (timing_section(report), *picture_sections(report)),
         footer=f"bevdeploy {__version__}. Ego frame: x forward, y left, metres.",
     )
@@ -128,12 +163,14 @@ def timing_section(report: RunReport) -> Section:
             f"{frame.times.network_ms:.1f}",
             f"{frame.times.postprocess_ms:.1f}",
             f"{frame.times.total_ms:.1f}",
-            str(len(frame.result.boxes)),
+            str(frame.boxes),
         )
         for frame in report.frames
     ]
     columns = ("frame", "preprocess ms", "network ms", "postprocess ms", "total ms", "boxes")
-    return Section("Frames", table=Table(columns, rows, "Wall clock of this run, not a benchmark: bevdeploy bench."))
+    shown = "" if report.count == len(rows) else f"The first {len(rows)} of {report.count} frames. "
+    note = f"{shown}Wall clock of this run, not a benchmark: bevdeploy bench."
+    return Section("Frames", table=Table(columns, rows, note))
 
 
 def picture_sections(report: RunReport) -> list[Section]:
@@ -151,6 +188,7 @@ def _line(frame_set: FrameSet, result: BevResult, times: StageTimes) -> dict[str
         "timestamp_us": frame_set.timestamp_us,
         "rig": frame_set.rig.digest()[:12],
         "latency_ms": round(times.total_ms, 3),
+        "degraded": dict(frame_set.degraded),
         **result.document(),
     }
 
@@ -169,7 +207,9 @@ def _pictured(
     if truth is not None:
         near = truth.boxes[np.hypot(truth.boxes[:, 0], truth.boxes[:, 1]) < NEAR_M]
     contract = pipeline.contract
-    title = FrameTitle(frame_set.token, contract.student, engine.name, times.total_ms, options.note)
+    notes = [*([options.note] if options.note else []), *(f"{n}: {what}" for n, what in frame_set.degraded.items())]
+    note = ", ".join(notes) or None
+    title = FrameTitle(frame_set.token, contract.student, engine.name, times.total_ms, note)
     picture = frame_picture(frame_set.frames, frame_set.rig, result, contract.geometry.grid, title, near)
     path = output / f"{_file_stem(frame_set.token)}.png"
     save_png(picture, path)

@@ -35,6 +35,8 @@ def load_backbone_weights(student: Student, path: Path) -> int:
     for key, value in taken.items():
         if value.shape != want[key].shape:
             raise CheckpointError(f"{path}: {key}: expected {tuple(want[key].shape)}, got {tuple(value.shape)}")
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(f"{path}: {key} holds NaN or infinity")
     student.image_encoder.backbone.load_state_dict(want | taken)
     return len(taken)
 

@@ -29,10 +29,8 @@ def tinybev_r18(
 ) -> Student:
     """The 28.1 M student: 6 x 256 x 704 images, 200 x 200 cells of 0.512 m, five tasks."""
     geometry = _geometry((image_height_px, image_width_px), 51.2, cell_m, DepthBins(1.0, 60.0, 1.0))
-    spec = StudentSpec("tinybev_r18", geometry, TaskSpec(), ego_state)
-    return _tinybev(
-        spec, width=64, neck=256, context=64, bev_widths=(128, 256, 416), channels=256, shared=64, hidden=128, heads=8
-    )
+    spec = StudentSpec("tinybev_r18", geometry, 256, TaskSpec(), ego_state)
+    return _tinybev(spec, width=64, neck=256, context=64, bev_widths=(128, 256, 416), shared=64, hidden=128, heads=8)
 
 
 def tinybev_r18_small(
@@ -40,10 +38,9 @@ def tinybev_r18_small(
 ) -> Student:
     """The same code at about a fiftieth of the cost, for tests and the demo: 6 x 128 x 352 images, 64 x 64 cells."""
     geometry = _geometry((image_height_px, image_width_px), 51.2, cell_m, DepthBins(1.0, 61.0, 2.0))
-    spec = StudentSpec("tinybev_r18_small", geometry, TaskSpec(detections=50, occupancy_cell_m=2.0), ego_state)
-    return _tinybev(
-        spec, width=16, neck=64, context=32, bev_widths=(32, 48, 64), channels=64, shared=32, hidden=32, heads=4
-    )
+    tasks = TaskSpec(detections=50, occupancy_cell_m=2.0)
+    spec = StudentSpec("tinybev_r18_small", geometry, 64, tasks, ego_state)
+    return _tinybev(spec, width=16, neck=64, context=32, bev_widths=(32, 48, 64), shared=32, hidden=32, heads=4)
 
 
 def _geometry(net_hw: tuple[int, int], half_extent_m: float, cell_m: float, bins: DepthBins) -> ViewGeometry:
@@ -58,12 +55,11 @@ def _tinybev(
     neck: int,
     context: int,
     bev_widths: tuple[int, int, int],
-    channels: int,
     shared: int,
     hidden: int,
     heads: int,
 ) -> Student:
-    grid, tasks = spec.geometry.grid, spec.tasks
+    grid, tasks, channels = spec.geometry.grid, spec.tasks, spec.bev_channels
     z_count = grid.count[2]
     if min(grid.count[:2]) < MIN_SIDE:
         raise GeometryError(

@@ -17,6 +17,7 @@ import torch
 
 from bevdeploy.errors import BevDeployError, CheckpointError
 from bevdeploy.models.builders import STUDENTS
+from bevdeploy.models.own_builder import own_student
 from bevdeploy.models.student import Student
 from bevdeploy.paths import replacing
 
@@ -31,7 +32,10 @@ def build_student(name: str, arguments: Mapping[str, Argument]) -> Student:
         CheckpointError: the name or an argument is unknown, or a value does not fit.
     """
     if name not in STUDENTS:
-        raise CheckpointError(f"unknown student {name!r}; known are {', '.join(STUDENTS)}")
+        raise CheckpointError(
+            f"unknown student {name!r}; known are {', '.join(STUDENTS)}; a module of your own is exported with "
+            "bevdeploy export CHECKPOINT --builder package.module:function"
+        )
     parameters = inspect.signature(STUDENTS[name]).parameters
     for key, value in arguments.items():
         if key not in parameters:
@@ -65,13 +69,19 @@ def save_checkpoint(path: Path, student: Student, arguments: Mapping[str, Argume
             raise OSError("torch could not write all of it, is the disk full?") from error
 
 
-def load_checkpoint(path: Path) -> Student:
+def load_checkpoint(path: Path, builder: str | None = None) -> Student:
     """The student of a checkpoint, in evaluation mode, on the CPU.
 
+    With the `package.module:function` of a builder, that one is called in place of the named one, and the file may also
+    be a bare state dict. Importing it runs its code.
+
     Raises:
-        CheckpointError: the file is missing, damaged, needs more than weights to be read, or does not fit its builder.
+        CheckpointError: the file is missing, damaged, needs more than weights to be read, or does not fit its builder;
+            or the builder cannot be used.
     """
     document = _read(path)
+    if builder is not None and document and all(isinstance(value, torch.Tensor) for value in document.values()):
+        document = {"format": CHECKPOINT_FORMAT, "student": builder, "arguments": {}, "weights": document}
     name, arguments, weights = document.get("student"), document.get("arguments"), document.get("weights")
     if document.get("format") != CHECKPOINT_FORMAT:
         raise CheckpointError(
@@ -81,7 +91,7 @@ def load_checkpoint(path: Path) -> Student:
     if not isinstance(name, str) or not isinstance(arguments, dict) or not isinstance(weights, dict):
         raise CheckpointError(f"{path}: damaged checkpoint: student, arguments or weights are missing")
     try:
-        student = build_student(name, arguments)
+        student = build_student(name, arguments) if builder is None else own_student(builder, arguments)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     _load_weights(path, student, weights)

@@ -15,6 +15,8 @@ class StudentSpec:
     name: str
     """The builder's name."""
     geometry: ViewGeometry
+    bev_channels: int
+    """C of the BEV features [B, C, Y, X] that all heads share."""
     tasks: TaskSpec = field(default_factory=TaskSpec)
     ego_state: bool = False
     """The plan also reads the ego vehicle's state."""

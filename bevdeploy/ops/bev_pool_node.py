@@ -43,8 +43,8 @@ def bev_pool_node(depth: Tensor, feat: Tensor, tables: PoolTableTensors) -> Tens
     """The pool node. For inference; training uses `ops.bev_pool`, which has gradients and a batch.
 
     Args:
-        depth: [1, N, D, Hf, Wf] depth distribution, float32 or float64.
-        feat: [1, N, Hf, Wf, C] context features, same dtype.
+        depth: [1, N, D, Hf, Wf] depth distribution.
+        feat: [1, N, Hf, Wf, C] context features, same dtype; half types are summed in float32.
         tables: index tables, int32.
 
     Returns:
@@ -74,7 +74,9 @@ def _bev_pool_node(
     sum2: Tensor,
     cell_row: Tensor,
 ) -> Tensor:
-    channels = feat.shape[-1]
+    channels, dtype = feat.shape[-1], feat.dtype
+    if dtype.itemsize == 2:  # sums are float32, as in the node's body
+        depth, feat = depth.float(), feat.float()
     flat_depth = torch.cat([depth.reshape(-1), depth.new_zeros(1)])  # [N*D*Hf*Wf + 1]
     weights = flat_depth.index_select(0, row_depth.reshape(-1)).reshape(row_depth.shape)  # [R, 16]
     table = feat.reshape(-1, channels)  # [N*Hf*Wf, C]
@@ -83,7 +85,8 @@ def _bev_pool_node(
     partials = torch.cat([partials, F.embedding_bag(sum1, partials, mode="sum")])  # [1 + R + S1, C]
     partials = torch.cat([partials, F.embedding_bag(sum2, partials, mode="sum")])  # [1 + R + S1 + S2, C]
     cells = partials.index_select(0, cell_row.reshape(-1))  # [Y*X, C]
-    return cells.reshape(1, *cell_row.shape, channels).permute(0, 3, 1, 2).contiguous()  # [1, C, Y, X]
+    bev = cells.reshape(1, *cell_row.shape, channels).permute(0, 3, 1, 2)  # [1, C, Y, X]
+    return bev.to(dtype).contiguous()
 
 
 @_bev_pool_node.register_fake

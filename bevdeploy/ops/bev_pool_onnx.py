@@ -60,7 +60,7 @@ def node_body(opset: int = OPSET) -> onnx.FunctionProto:
 
     def op(kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         output = output or f"{kind.lower()}_{len(nodes)}"
-        nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        nodes.append(helper.make_node(kind, list(inputs), [output], name=f"{NODE}/{kind}_{len(nodes)}", **attributes))
         return output
 
     def constant(values: list[Any], dtype: type = np.int64) -> str:

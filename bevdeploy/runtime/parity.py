@@ -111,9 +111,10 @@ def relative_l2(got: NDArray[Any], want: NDArray[Any]) -> float:
     if got.shape != want.shape or not np.isfinite(got).all() or not np.isfinite(want).all():
         return float("inf")
     exact, reference = got.astype(np.float64), want.astype(np.float64)
-    error, spread = np.linalg.norm(exact - reference), np.linalg.norm(reference - reference.mean())
+    error = np.linalg.norm(exact - reference)
     if error == 0:
         return 0.0
+    spread = np.linalg.norm(reference - reference.mean())
     return float(error / spread) if spread > 0 else float("inf")
 
 
@@ -225,7 +226,7 @@ def _unmatched(got: Outputs, want: Outputs, tolerance: float) -> int:
     count = 0
     for ours, theirs in ((got, want), (want, got)):
         there = _by_cell(theirs)
-        floor = float(theirs["scores"].min(initial=np.inf)) + tolerance
+        floor = float(theirs["scores"].min()) + tolerance if there else -np.inf
         missing = [row for key, row in _by_cell(ours).items() if key not in there]
         count += int(np.count_nonzero(~(ours["scores"][missing] <= floor)))  # NaN counts
     return count

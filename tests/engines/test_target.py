@@ -25,7 +25,7 @@ miss_percent = 0
 
 
 def test_the_shipped_profiles() -> None:
-    assert {"cpu", "orin-agx-64gb", "orin-nx-16gb", "x86-dev"} <= set(target_names())
+    assert {"cpu", "orin-agx-64gb", "orin-nx-16gb", "rtx", "x86-dev"} <= set(target_names())
 
 
 @pytest.mark.parametrize("name", target_names())
@@ -33,7 +33,7 @@ def test_every_shipped_profile_loads_with_tinybevs_budget(name: str) -> None:
     target = load_target(name)
     assert target.name == name
     assert (target.budget.mean_ms, target.budget.p99_ms, target.budget.miss_percent) == (90.9, 90.9, 0.1)
-    assert target.informative == (name in ("cpu", "x86-dev"))
+    assert target.informative == (name in ("cpu", "rtx", "x86-dev"))
     if name.startswith("orin"):
         assert (target.sm, target.tensorrt_min, target.tensorrt_max) == (87, "10.3", "10.16")
 

@@ -43,7 +43,7 @@ class OccupancyHead(nn.Module):
 
     def forward(self, bev: Tensor) -> Tensor:
         """[B, inputs, Y, X] to logits [B, steps, side, side]."""
-        logits = self.layers(bev)  # [B, steps, Y, X]
+        logits = self.layers(bev).float()  # [B, steps, Y, X]
         resampled: Tensor = self.along_y @ (logits @ self.along_x.T)  # [B, steps, side, side]
         return resampled
 

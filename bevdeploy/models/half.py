@@ -1,0 +1,38 @@
+"""Half precision: convolutions in float16, everything that names a place in float32.
+
+What stays float32: normalisation of the images, index tables, box codes and their decoding, coordinates, the two
+query decoders (3 % of the parameters' work) and every output. The depth distribution is float16, its weighted sums
+are accumulated in float32.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+from bevdeploy.errors import CheckpointError
+from bevdeploy.models.student import Student
+
+HALF_MODULES = ("image_encoder", "view_transform", "bev_encoder", "detection", "map", "occupancy.layers")
+
+
+def half_student(student: Student) -> Student:
+    """A copy of a student whose convolutions are float16; for tracing, since few CPUs compute in it.
+
+    Raises:
+        CheckpointError: a weight lies beyond float16's range, or the student has other modules than `Student`.
+    """
+    half = copy.deepcopy(student)
+    for name in HALF_MODULES:
+        try:
+            module: nn.Module = half.get_submodule(name)
+        except AttributeError as error:
+            raise CheckpointError(
+                f"{student.spec.name} has no module {name!r}: fp16 knows only the modules of bevdeploy's own students"
+            ) from error
+        for key, weight in module.named_parameters():
+            if float(weight.detach().abs().max()) > 65504:
+                raise CheckpointError(f"{name}.{key} holds values beyond float16's range (65504); export fp32")
+        module.half()
+    return half
