@@ -3,8 +3,9 @@
 #   make demo                         install, run the main job, say where the report is
 #   make test                         install, then lint, types and all tests
 #   make test PYTHON=python3.12       with another interpreter
+#   make bench                        benchmarks side by side; half an hour, on a quiet machine
 #   make demo TORCH_INDEX=URL         with an index that has CPU builds of torch (README, Install)
-#   make demo DEMO="--output DIR"        with options of `bevdeploy demo`
+#   make demo DEMO="--output DIR"     with options of `bevdeploy demo`
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -15,9 +16,9 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 EXTRAS := cpu,export,media,nuscenes
-TEST_EXTRAS := $(EXTRAS),rtx,dev
+TEST_EXTRAS := $(EXTRAS),rtx,video,dev
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint bench format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -49,6 +50,10 @@ lint: .venv/dev.stamp
 
 test: lint
 	$(BIN)/python -m pytest $(TESTS)
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.bev_pool --markdown benchmarks/README.md
+	$(BIN)/python -m benchmarks.student --markdown benchmarks/README.md
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -272,7 +272,7 @@ def _check_equal(what: str, got: Tensor, want: Tensor, rtol: float) -> None:
 
 
 def main() -> None:
-    parser = arguments_of_benchmark("BEVPool against index_add_, the cumulative sum and embedding_bag.")
+    parser = arguments_of_benchmark("BEVPool against index_add_, the cumulative sum and embedding_bag.", rounds=15)
     parser.add_argument("--threads", type=int, default=1, help="threads inside one operator")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

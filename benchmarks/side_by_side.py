@@ -85,7 +85,8 @@ def side_by_side(
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Comparison:
-    """Time the contenders in turns, after one whole untimed round; `clock` is in seconds."""
+    """Time the contenders in turns, after one whole untimed round, and say so on stderr; `clock` is in seconds."""
+    Console(stderr=True).print(f"timing {name} ({turns.rounds} rounds of {len(contenders)} contenders)")
     times: dict[str, list[float]] = {contender: [] for contender in contenders}
     for work in contenders.values():
         work()
@@ -224,10 +225,10 @@ def replace_section(path: Path, name: str, body: str) -> None:
     write_text(path, f"{head}{begin}\n{body}\n{end}{tail}")
 
 
-def arguments_of_benchmark(description: str) -> argparse.ArgumentParser:
+def arguments_of_benchmark(description: str, rounds: int) -> argparse.ArgumentParser:
     """Options that every benchmark takes."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="turns of every contender")
+    parser.add_argument("--rounds", type=int, default=rounds, help="turns of every contender")
     parser.add_argument("--json", type=Path, help="write everything that was measured")
     parser.add_argument("--markdown", type=Path, help="replace the benchmark's section in this Markdown file")
     return parser

@@ -149,7 +149,7 @@ def pool_goal(io: IoMode, layers: tuple[LayerTime, ...]) -> Goal:
 
 
 def main() -> None:
-    parser = arguments_of_benchmark("A whole student in ONNX Runtime against PyTorch eager in two layouts.")
+    parser = arguments_of_benchmark("A whole student in ONNX Runtime against PyTorch eager in two layouts.", rounds=7)
     parser.add_argument("--student", choices=tuple(STUDENTS), default="tinybev_r18")
     parser.add_argument("--threads", type=int, default=available_cores(), help="threads of both, inside one operator")
     options = parser.parse_args()
@@ -162,6 +162,9 @@ def main() -> None:
         init_checkpoint(options.student, checkpoint, {})
         students = {name: in_layout(checkpoint, layout) for name, layout in LAYOUTS.items()}
     comparisons, goals, kinds = [], [], {}
+    times = side_by_side(f"{options.student}, backbone", backbone(students, recipe, options.threads), turns)
+    comparisons.append(times)
+    goals.append(goal_of_better_eager(times, BACKBONE))
     graphs: tuple[IoMode, ...] = ("frames", "tensor")
     for io in graphs:
         contenders, layers = whole(students, recipe, io, options.threads)
@@ -172,9 +175,6 @@ def main() -> None:
         for layer in layers:
             by_kind["BevPool" if layer.name.startswith(POOL_LAYERS) else layer.kind] += layer.mean_ms
         kinds[io] = dict(by_kind.most_common())
-    times = side_by_side(f"{options.student}, backbone", backbone(students, recipe, options.threads), turns)
-    comparisons.append(times)
-    goals.append(goal_of_better_eager(times, BACKBONE))
     versions = {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
     machine = (before, machine_state())
     document = document_of(

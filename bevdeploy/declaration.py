@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bevdeploy.errors import RecipeError
+
+
+MAX_WHOLE = 2**63 - 1
+MAX_NUMBER = sys.float_info.max
+"""Beyond are infinity, NaN, which compares with nothing, and whole numbers that no float holds."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,13 @@ def is_text(value: Any) -> bool:
 
 
 def is_whole(value: Any) -> bool:
-    """A whole number above 0."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    """A whole number above 0, of 64 bits as TOML has them."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_WHOLE
 
 
 def is_number(value: Any) -> bool:
     """A finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MAX_NUMBER <= value <= MAX_NUMBER
 
 
 def is_positive(value: Any) -> bool:
@@ -81,7 +85,7 @@ def values_of(table: Mapping[str, Any], keys: Mapping[str, Key], prefix: str, pr
             if key.required:
                 problems.append(f"missing key {prefix}{name}: {key.expects}")
         elif not key.accepts(table[name]):
-            problems.append(f"{prefix}{name}: expected {key.expects}, got {table[name]!r}")
+            problems.append(f"{prefix}{name}: expected {key.expects}, got {_shown(table[name])}")
     return values
 
 
@@ -89,3 +93,10 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """' (did you mean x?)', or nothing when no known name is close."""
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # Python writes no number of more than 4,300 digits
+        return "a value too large to show"

@@ -17,8 +17,25 @@ Each message says what happened, with which file and values, and the command tha
 from __future__ import annotations
 
 
+SHOWN_LETTERS = 6000
+"""Of a message's line; the longest path has 4,096."""
+
+
 class BevDeployError(Exception):
-    """Root of everything that bevdeploy raises on purpose."""
+    """Root of everything that bevdeploy raises on purpose.
+
+    Messages quote names and values of files that may be hostile: as text, control characters are escaped, blank lines
+    left out and lines of a megabyte cut, so that a message is one block on any terminal.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(_shown(line) for line in super().__str__().split("\n") if line.strip())
+
+
+def _shown(line: str) -> str:
+    if len(line) > SHOWN_LETTERS:
+        line = f"{line[: SHOWN_LETTERS - 1000]} ... {line[-1000:]}"
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
 
 
 class GeometryError(BevDeployError):

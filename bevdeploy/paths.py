@@ -30,6 +30,8 @@ def check_writable(path: Path) -> None:
     """
     if Path(path).is_dir():
         raise OutputError(f"{path}: cannot be written, it is a folder; name a file in it")
+    if Path(path).exists() and not Path(path).is_file():
+        raise OutputError(f"{path}: not replaced, it is a device or a pipe; name a file")
     nearest = next(parent for parent in Path(path).absolute().parents if os.path.lexists(parent))
     if not nearest.is_dir():
         raise OutputError(f"{path}: cannot be written, {nearest} is not a folder; write elsewhere")
@@ -55,8 +57,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         os.close(handle)
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
+        flush(part)
         umask = os.umask(0)
         os.umask(umask)
         part.chmod(0o666 & ~umask)
@@ -67,6 +68,12 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Put a written file on the disk; a second time costs nothing."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -27,7 +27,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 DISTRIBUTION = {"PIL": "pillow", "nuscenes": "nuscenes-devkit", "pyquaternion": "nuscenes-devkit"}
 """Import names that differ from the name of the distribution that brings them."""
 
-OTHER_INDEX = {"onnxruntime-gpu", "tensorrt"}
+OTHER_INDEX = {"onnxruntime-gpu", "pycuda", "tensorrt"}
 """Declared for users, never installed by CI, so not pinned."""
 
 

@@ -14,6 +14,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 OPTIONAL = (
+    "av",
+    "pycuda",
+    "tensorrt",
+    "tensorrt_rtx",
     "torch",
     "onnx",
     "onnxscript",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -79,11 +84,36 @@ def main() -> None:
 
 def _exit_code() -> int:
     try:
-        app()
+        with _remembered_interrupt():
+            app()
     except SystemExit as done:  # how typer ends, well or not; wrong usage it has explained itself
         sys.stdout.flush()
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     return 0
+
+
+@contextmanager
+def _remembered_interrupt() -> Iterator[None]:
+    """Ctrl-C stays Ctrl-C: a library that swallows it while it is imported fails later, with an error of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    struck = False
+
+    def strike(number: int, frame: FrameType | None) -> None:
+        nonlocal struck
+        struck = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, strike)
+    try:
+        yield
+    except Exception as error:
+        if struck:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _named(error: OSError) -> tuple[str, str]:

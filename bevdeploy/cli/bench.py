@@ -15,7 +15,7 @@ LAYER_FRAMES = 10
 
 
 def bench(
-    engine: Annotated[Path, typer.Option("--engine", help="ONNX file or checkpoint, its contract beside it.")],
+    engine: Annotated[Path, typer.Option("--engine", help="ONNX file, plan or checkpoint, its contract beside it.")],
     target: Annotated[str, typer.Option("--target", "-t", help="Profile or TOML file whose budget counts.")] = "cpu",
     frames: Annotated[int, typer.Option(min=5, help="Timed frames; p99 and misses need 1000.")] = 1000,
     seconds: Annotated[float, typer.Option(min=0.1, help="Longest time to measure, after the warm-up.")] = 30.0,

@@ -30,10 +30,12 @@ def build(
 ) -> None:
     """Build an engine for a target, with the manifest that says where it may run.
 
-    TensorRT builds on the device itself; -t rtx builds anywhere, for desktop RTX cards.
+    TensorRT builds on the device itself; -t rtx builds anywhere, for desktop RTX cards. Exit code 3 when the plan does
+    not compute what the ONNX file computes.
     """
     from bevdeploy.cli.console import say, spinner, write_report
     from bevdeploy.jobs.build_engine import BuildOptions, build_engine
+    from bevdeploy.report.parity_card import parity_card
 
     with spinner("starting") as advance:
         report = build_engine(onnx, target, output, BuildOptions(pool.value, tf32), advance)
@@ -44,7 +46,11 @@ def build(
         f"{manifest.precision}, {manifest.pool} pool; {report.layers} layers in {report.seconds:.1f} s"
     )
     say(str(report.manifest_file))
+    if report.parity is not None:
+        say(parity_card(report.parity))
     for note in report.notes:
         say(f"note: {note}")
     write_report(json_file, report)
+    if report.parity is not None and not report.parity.passed:
+        raise typer.Exit(3)
     say(f"next: bevdeploy bench --engine {report.plan} -t {target}")

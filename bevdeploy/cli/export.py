@@ -23,14 +23,26 @@ class Geometry(str, Enum):
     baked = "baked"
 
 
+class Precision(str, Enum):
+    """What the graph computes in."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+
+
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of a student.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="ONNX file; NAME.fp32.onnx without.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="ONNX file; NAME.PRECISION.onnx without.")
+    ] = None,
     recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="Name or TOML file; the student's own.")] = None,
     io: Annotated[Io, typer.Option(help="Raw frames to decoded results, or tensors to dense outputs.")] = Io.frames,
     geometry: Annotated[
         Geometry, typer.Option(help="Pool tables as inputs, or of one rig inside the graph.")
     ] = Geometry.runtime,
+    precision: Annotated[
+        Precision, typer.Option(help="fp16: convolutions in half, coordinates and outputs in fp32.")
+    ] = Precision.fp32,
     rig: Annotated[Path | None, typer.Option(help="Rig file: cameras, image size, calibration.")] = None,
     table_headroom: Annotated[
         float | None, typer.Option(min=1.0, max=8.0, help="Pool tables relative to the rig's need.")
@@ -53,7 +65,7 @@ def export(
     from bevdeploy.jobs.export_checkpoint import ExportOptions, export_checkpoint
     from bevdeploy.report.parity_card import parity_card
 
-    options = ExportOptions(io.value, geometry.value, recipe, table_headroom, data, builder=builder)
+    options = ExportOptions(io.value, geometry.value, precision.value, recipe, table_headroom, data, builder=builder)
     with spinner("exporting") as advance:
         report = export_checkpoint(checkpoint, output, None if rig is None else load_rig(rig), options, advance)
     say(parity_card(report.parity))

@@ -10,7 +10,7 @@ import typer
 
 def run(
     source: Annotated[Path, typer.Argument(help="nuScenes root, or folder of images or videos with a rig file.")],
-    engine: Annotated[Path, typer.Option("--engine", help="ONNX file or checkpoint, its contract beside it.")],
+    engine: Annotated[Path, typer.Option("--engine", help="ONNX file, plan or checkpoint, its contract beside it.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results and pictures.")] = Path("out/run"),
     rig: Annotated[Path | None, typer.Option(help="Rig file of a folder of frames; its rig.json without.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Frame sets at most.")] = None,

@@ -130,6 +130,8 @@ def _ticks(container: InputContainer) -> Iterator[float]:
 def _header(path: Path, camera: Camera) -> VideoHeader:
     with opened_video(path) as container:
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise FrameSourceError(f"{path}: its codec is unknown to PyAV; convert it: ffmpeg -i {path.name} NEW.mkv")
         size = stream.codec_context.width, stream.codec_context.height
         if size != (camera.width_px, camera.height_px):
             raise FrameSourceError(

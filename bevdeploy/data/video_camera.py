@@ -24,8 +24,11 @@ TIME_STEP_S = 0.001
 CONTAINERS = "avi,matroska,mov,mpeg,mpegts"
 """libav's names of the formats that are opened. Playlists are not: they can name any file or address."""
 
-LARGER_FRAMES = 4
-"""A frame of more than so many times the camera's pixels is not decoded."""
+MOST_PIXELS = 64_000_000
+"""A larger frame is not decoded, whatever a damaged header says."""
+
+KEY_FRAME_WAIT_S = 10.0
+"""After damage, frames are distrusted until the next key frame, or for so long in a video that has none."""
 
 
 @contextmanager
@@ -39,7 +42,7 @@ def opened_video(path: Path) -> Iterator[InputContainer]:
     try:
         import av
     except ImportError as error:
-        raise MissingDependencyError("reading videos needs PyAV: pip install 'bevdeploy[media]'") from error
+        raise MissingDependencyError("reading videos needs PyAV: pip install 'bevdeploy[video]'") from error
     try:
         container = av.open(
             str(path), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}, metadata_errors="replace"
@@ -107,14 +110,17 @@ class VideoCamera:
         return Fault("no frame", f"{where} has no frame within {tolerance_s * 1e3:.0f} ms")
 
     def _decode(self, container: InputContainer) -> Iterator[VideoFrame]:
-        """Sound frames in order of time."""
+        """Sound frames in order of time.
+
+        After a packet that does not decode, libav goes on from the frames before it and does not mark what comes of
+        that, so nothing is sound until the next key frame.
+        """
         from av import FFmpegError
 
         stream = container.streams.video[0]
-        pixels = LARGER_FRAMES * self.camera.width_px * self.camera.height_px
         # explode: a damaged frame is an error instead of a guess at its picture.
-        stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(pixels)}
-        last_s = float("-inf")
+        stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(MOST_PIXELS)}
+        last_s, distrust_until_s = float("-inf"), float("-inf")
         packets = container.demux(stream)
         while True:
             try:
@@ -125,13 +131,22 @@ class VideoCamera:
             if packet is None:
                 self._ended = f"ended at {last_s:.2f} s" if last_s >= 0 else "has no frame that decodes"
                 return
+            packet_s = time_of_packet(packet)
+            damaged = packet.is_corrupt
+            frames: list[VideoFrame] = []
             try:
                 frames = stream.decode(packet)
             except FFmpegError:
-                self._damaged_s.append(time_of_packet(packet))
-                continue
+                damaged = True
+            if damaged:
+                self._damaged_s.append(packet_s)
+                distrust_until_s = (max(last_s, 0.0) if packet_s is None else packet_s) + KEY_FRAME_WAIT_S
             for frame in frames:
-                if frame.time is None or frame.is_corrupt or frame.time <= last_s:
+                if frame.is_corrupt and frame.time is not None:
+                    distrust_until_s = frame.time + KEY_FRAME_WAIT_S
+                elif frame.key_frame and not damaged:
+                    distrust_until_s = float("-inf")
+                if frame.time is None or frame.time <= max(last_s, distrust_until_s):
                     self._damaged_s.append(frame.time)
                     continue
                 last_s = frame.time

@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +127,8 @@ class _Timed:
 
     application_ms: list[float]
     stages: list[StageTimes]
+    network_parts_ms: list[Mapping[str, float]]
+    """What the runner tells of its own stages, frame by frame; empty where it tells nothing."""
     seconds: float
 
 
@@ -138,6 +140,7 @@ def _timed_loop(
     clock = pipeline.clock
     application_ms: list[float] = []
     stages: list[StageTimes] = []
+    parts_ms: list[Mapping[str, float]] = []
     start = clock()
     while True:
         frame = frames[len(stages) % len(frames)]
@@ -146,10 +149,11 @@ def _timed_loop(
         ended = clock()
         application_ms.append((ended - began) * 1e3)
         stages.append(pipeline.last_times)
+        parts_ms.append(getattr(pipeline.runner, "last_stages_ms", {}))
         done, seconds = len(stages), ended - start
         if done >= fewest and (done >= most or seconds >= most_seconds):
             tell(1.0)
-            return _Timed(application_ms, stages, seconds)
+            return _Timed(application_ms, stages, parts_ms, seconds)
         of_time = seconds / most_seconds if most_seconds > 0 else 0.0
         tell(min(1.0, max(done / max(most, fewest), of_time)))
 
@@ -162,10 +166,14 @@ def _stage_stats(timed: _Timed) -> tuple[StageStats, ...]:
         "release": [whole - stages.total_ms for whole, stages in zip(timed.application_ms, timed.stages, strict=True)],
     }
     whole_ms = statistics.fmean(timed.application_ms)
-    return tuple(
-        StageStats(name, mean_ms := statistics.fmean(values), statistics.median(values), percent_of(mean_ms, whole_ms))
-        for name, values in series.items()
-    )
+
+    def stats(name: str, values: Sequence[float], parts: tuple[StageStats, ...] = ()) -> StageStats:
+        mean_ms = statistics.fmean(values)
+        return StageStats(name, mean_ms, statistics.median(values), percent_of(mean_ms, whole_ms), parts)
+
+    told = timed.network_parts_ms
+    parts = tuple(stats(name, [frame_ms[name] for frame_ms in told]) for name in told[0])
+    return tuple(stats(name, values, parts if name == "network" else ()) for name, values in series.items())
 
 
 def _recalibration_ms(pipeline: Pipeline) -> float | None:

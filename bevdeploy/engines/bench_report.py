@@ -23,6 +23,8 @@ class StageStats:
     p50_ms: float
     share_percent: float
     """Of the application's mean."""
+    parts: tuple[StageStats, ...] = ()
+    """What the runner itself tells of the stage: copies to a GPU and back, and what it computes."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ EXTRAS = {
     "pillow": "media",
     "jinja2": "media",
     "nuscenes-devkit": "nuscenes",
+    "av": "video",
     "tensorrt": "tensorrt",
-    "pycuda": "tensorrt",
+    "pycuda": "pycuda",
     "tensorrt_rtx": "rtx",
 }
 """The extra that brings each library."""
@@ -54,6 +55,7 @@ def capabilities(found: Installation) -> tuple[Capability, ...]:
         _rtx_run(found),
         _plugin(found),
         _with_libraries("demo", found, (*EXPORTING, "pillow", "jinja2"), runtime=True),
+        _with_libraries("run on video files", found, ("av", "pillow", "jinja2"), runtime=True),
         _with_libraries("run on nuScenes", found, ("nuscenes-devkit", "pillow", "jinja2"), runtime=True),
     )
 
@@ -120,9 +122,7 @@ def _tensorrt(job: str, found: Installation, runs: bool = False) -> Capability:
             "go to the target; whether NVIDIA's parser takes a graph, TensorRT-RTX tells without a GPU",
         )
     if runs and not found.has("pycuda"):
-        mend = (
-            "pip install pycuda (it compiles against JetPack's CUDA)" if found.jetson else _install(found, ("pycuda",))
-        )
+        mend = f"{_install(found, ('pycuda',))}; it is compiled with the CUDA toolkit"
         return Capability(job, False, _missing_text(found, ("pycuda",)), mend)
     return Capability(job, True, f"TensorRT {version} on {found.gpu.name}, compute capability {found.gpu.sm}")
 

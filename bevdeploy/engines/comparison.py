@@ -1,4 +1,4 @@
-"""Comparison: do two students cost the same, take and give the same, and compute the same? Card and JSON come from it."""
+"""Comparison: do two students cost the same, take and give the same, compute the same? Card and JSON come from it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Side:
     io: str
     geometry_mode: str
     precision: str
+    """Of the graph whose cost is counted; a checkpoint itself is run in fp32."""
     backend: str
     cost: GraphCost
     """Of the ONNX file, or of the graph that the checkpoint exports to."""
@@ -91,9 +92,10 @@ class Comparison:
         """The result in one sentence."""
         cost = "same inference cost" if self.same_cost else "another inference cost"
         interface = "" if self.same_interface else ", another contract"
+        half = "fp16" if "fp16" in (self.a.precision, self.b.precision) else "fp32"
         outputs = {
             "identical": "identical outputs",
-            "equal": "the same outputs within rounding",
+            "equal": f"the same outputs within the rounding of {half}",
             "different": "other outputs",
             "not compared": "outputs not compared",
         }[self.outputs]
@@ -119,7 +121,7 @@ class Comparison:
 
 
 def contract_differences(a: Contract, b: Contract) -> tuple[Difference, ...]:
-    """Keys in which two contracts differ, tensors by their names; `inputs.frames.shape`, `geometry.grid.cell_m`."""
+    """Keys in which two contracts differ, each tensor one key: `inputs.frames`, `geometry.grid.cell_m`."""
     ours, theirs = dict(_flat(a.document())), dict(_flat(b.document()))
     return tuple(
         Difference(key, ours.get(key, ABSENT), theirs.get(key, ABSENT), key not in _NAMES_ONLY)
@@ -140,12 +142,10 @@ def reason_not_to_compare(a: Contract, b: Contract) -> str | None:
 def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Leaves by dotted key; a list of tensors is keyed by their names, and what words say of a tensor is left out."""
     for key, value in document.items():
-        if key == "meaning":
-            continue
         if key in ("inputs", "outputs") and not prefix:
             yield f"{key}.order", ", ".join(tensor["name"] for tensor in value)
             for tensor in value:
-                yield from _flat({k: v for k, v in tensor.items() if k != "name"}, f"{key}.{tensor['name']}.")
+                yield f"{key}.{tensor['name']}", f"{tensor['dtype']} {tensor['shape']}, {tensor['unit']}"
         elif isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:

@@ -32,6 +32,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "jinja2": ("jinja2",),
     "safetensors": ("safetensors",),
     "nuscenes-devkit": ("nuscenes-devkit",),
+    "av": ("av",),
 }
 """Distributions that bring each library, the first found counts."""
 

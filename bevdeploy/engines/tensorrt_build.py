@@ -130,6 +130,7 @@ def build_plan(
     _check_tensors("output", [network.get_output(n) for n in range(network.num_outputs)], contract.outputs)
 
     config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # kinds of layers for `bench --layers`
     flags = ["strongly_typed"]
     if tf32:
         flags.append("tf32")

@@ -13,7 +13,7 @@ from bevdeploy.batch import StudentInputs
 from bevdeploy.geometry import ImageTransform
 from bevdeploy.models import Student, StudentOutputs
 from bevdeploy.models.heads.decoder import running_sum
-from bevdeploy.models.heads.detection import cell_positions, gathered_codes
+from bevdeploy.models.heads.detection import cell_positions, divided, gathered_codes
 from bevdeploy.ops import PoolTableTensors
 from bevdeploy.runtime.contract import Preprocessing
 from bevdeploy.runtime.preprocess import linear_taps, resample_weights
@@ -106,6 +106,7 @@ class FramesGraph(nn.Module):
         grid = self.student.spec.geometry.grid
         columns, rows, _ = grid.count
         agents = outputs.agents  # [1, K]
+        labels, cells = divided(agents, rows * columns)  # [1, K] each
         codes = gathered_codes(outputs.box_codes, agents, self.group_of_class)  # [1, K, 10]
         lower_m = torch.tensor(grid.lower_m[:2], dtype=codes.dtype, device=codes.device)
         cell_m = torch.tensor(grid.cell_m[:2], dtype=codes.dtype, device=codes.device)
@@ -117,8 +118,8 @@ class FramesGraph(nn.Module):
         decoded = (
             boxes,
             outputs.heatmap.flatten(1).gather(1, agents).sigmoid(),
-            (agents // (rows * columns)).to(torch.int32),
-            (agents % (rows * columns)).to(torch.int32),
+            labels.to(torch.int32),
+            cells.to(torch.int32),
             centres_m[:, :, None, None] + steps_m,
             outputs.trajectory_logits.softmax(-1),
             outputs.map_logits.sigmoid(),

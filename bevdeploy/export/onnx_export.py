@@ -18,12 +18,13 @@ from bevdeploy.errors import OutputError
 from bevdeploy.export.contract_of_student import baked_contract, contract_of_student
 from bevdeploy.export.deploy_graph import DECODED_OUTPUTS, DENSE_OUTPUTS, FramesGraph, TensorGraph
 from bevdeploy.export.onnx_graph import bake_tables, finish, onnx_from_module, without_outputs
-from bevdeploy.export.recipe import ExportRecipe
+from bevdeploy.export.recipe import ExportRecipe, Precision
 from bevdeploy.export.torch_runner import TorchRunner
 from bevdeploy.geometry import CameraRig, ImageTransform, TableSizes, indices_from_rig
 from bevdeploy.geometry.pool_tables import sizes_of_need, tables_from_rig
 from bevdeploy.models import Student
-from bevdeploy.paths import replacing
+from bevdeploy.models.half import half_student
+from bevdeploy.paths import flush, replacing
 from bevdeploy.runtime.contract import (
     CONTRACT_DIGEST_KEY,
     Contract,
@@ -64,6 +65,8 @@ class StudentGraph:
     """A traced student that is not written yet."""
 
     student: Student
+    """In fp32: what every file is compared with."""
+    precision: Precision
     contract: Contract
     reference: Contract
     """The same export with its tables as inputs: what the PyTorch runner takes. The contract itself, unless baked."""
@@ -80,16 +83,21 @@ def graph_of_student(
     io: IoMode,
     geometry_mode: GeometryMode,
     sizes: TableSizes | None = None,
+    precision: Precision = "fp32",
 ) -> StudentGraph:
     """Trace a student for a rig's cameras and raw image size; `sizes` replace those of the rig and the recipe.
 
+    Inputs and outputs are the same in every precision, so all files of a student share one contract.
+
     Raises:
         GeometryError: the rig cannot be used.
+        CheckpointError: a weight does not fit float16.
     """
+    traced = half_student(student) if precision == "fp16" else student
     reference = reference_contract(student, recipe, rig, io, geometry_mode, sizes)
     contract = reference if geometry_mode == "runtime" else baked_contract(reference, rig)
     opened = onnx_from_module(
-        deploy_module(student, reference),
+        deploy_module(traced, reference),
         [torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in reference.inputs],
         [spec.name for spec in reference.inputs],
         DENSE_OUTPUTS if io == "tensor" else DECODED_OUTPUTS + DENSE_OUTPUTS[:-1],
@@ -99,8 +107,8 @@ def graph_of_student(
         bake_tables(opened, tables_from_rig(rig, student.spec.geometry, contract.table_sizes).arrays())
     model = without_outputs(opened, [spec.name for spec in contract.outputs])
     for either in (model, opened):
-        finish(either, {CONTRACT_DIGEST_KEY: contract.digest(), PRECISION_KEY: "fp32"})
-    return StudentGraph(student, contract, reference, model, opened)
+        finish(either, {CONTRACT_DIGEST_KEY: contract.digest(), PRECISION_KEY: precision})
+    return StudentGraph(student, precision, contract, reference, model, opened)
 
 
 def reference_contract(
@@ -142,7 +150,7 @@ def parity_of_graph(
     Raises:
         EngineError: ONNX Runtime refuses the graph.
     """
-    contract, reference = graph.contract, graph.reference
+    contract, reference, gates = graph.contract, graph.reference, recipe.gates[graph.precision]
     torch_runner = TorchRunner(deploy_module(graph.student, reference), reference)
     shipped = OnnxRunner.from_bytes(graph.model.SerializeToString(), contract)
     opened = OnnxRunner.from_bytes(graph.opened.SerializeToString(), contract) if contract.io == "frames" else shipped
@@ -152,20 +160,27 @@ def parity_of_graph(
         want = torch_runner.run(_feeds(torch_runner, reference, case))
         feeds = _feeds(shipped, contract, case)
         dense = opened.run(feeds)
-        checks += dense_checks(case.name, dense, want, recipe.fp32)
+        checks += dense_checks(case.name, dense, want, gates)
         if contract.io == "frames":
-            checks += decoded_checks(case.name, shipped.run(feeds), want, recipe.fp32)
+            checks += decoded_checks(case.name, {**dense, **shipped.run(feeds)}, want, gates)
         else:
-            decoded = decoded_from_dense(dense, contract)
-            checks += decoded_checks(case.name, decoded, decoded_from_dense(want, reference), recipe.fp32)
-        checks += decoder_checks(case.name, dense, contract, recipe.fp32)
-    return ParityReport(name, f"PyTorch {torch.__version__}", tuple(checks))
+            decoded = {**dense, **decoded_from_dense(dense, contract)}
+            expected = {**want, **decoded_from_dense(want, reference)}
+            checks += decoded_checks(case.name, decoded, expected, gates)
+        checks += decoder_checks(case.name, dense, contract, gates)
+    return ParityReport(name, f"PyTorch {torch.__version__} fp32", tuple(checks))
 
 
 def _feeds(runner: Runner, contract: Contract, case: ParityCase) -> dict[str, NDArray[Any]]:
     feeds = Pipeline(runner, contract, case.rig).feeds(case.frames)
     takes_ego_state = any(spec.name == "ego_state" for spec in contract.inputs)
     return {**feeds, "ego_state": PARITY_EGO_STATE} if takes_ego_state else feeds
+
+
+def parity_path(onnx_path: Path, precision: Precision) -> Path:
+    """`s.parity.json` of the fp32 file, `s.fp16.parity.json` of the fp16 file."""
+    suffix = ".parity.json" if precision == "fp32" else f".{precision}.parity.json"
+    return onnx_path.with_name(onnx_path.name.split(".")[0] + suffix)
 
 
 def write_export(graph: StudentGraph, report: ParityReport, onnx_path: Path) -> tuple[Path, Path, Path]:
@@ -178,11 +193,13 @@ def write_export(graph: StudentGraph, report: ParityReport, onnx_path: Path) -> 
     if len(content) > MAX_ONNX_BYTES:
         raise OutputError(f"{onnx_path}: {len(content)} bytes, an ONNX file holds at most {MAX_ONNX_BYTES}")
     contract_file = contract_path(onnx_path)
-    parity_file = contract_file.with_name(contract_file.name.replace(".contract.json", ".parity.json"))
+    parity_file = parity_path(onnx_path, graph.precision)
     texts = {contract_file: graph.contract.document(), parity_file: report.document()}
     with ExitStack() as renamed_last:  # all are on disk before the first takes its name
-        renamed_last.enter_context(replacing(onnx_path)).write_bytes(content)
-        for path, document in texts.items():
-            part = renamed_last.enter_context(replacing(path))
+        parts = [renamed_last.enter_context(replacing(path)) for path in (onnx_path, *texts)]
+        parts[0].write_bytes(content)
+        for part, document in zip(parts[1:], texts.values(), strict=True):
             part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        for part in parts:
+            flush(part)
     return onnx_path, contract_file, parity_file

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from bevdeploy.batch import StudentInputs
-from bevdeploy.errors import CheckpointError
+from bevdeploy.errors import BevDeployError, CheckpointError
 from bevdeploy.export.onnx_export import reference_contract
 from bevdeploy.export.recipe import ExportRecipe
 from bevdeploy.geometry import CameraRig
@@ -28,10 +31,7 @@ def check_student(student: Student, recipe: ExportRecipe, rig: CameraRig) -> Non
         with torch.inference_mode():
             outputs = student(StudentInputs(zeros[0], PoolTableTensors(*zeros[1:6]), ego_state))
     except Exception as error:  # the user's code may raise anything
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        raise CheckpointError(
-            f"{name}: its forward fails on StudentInputs ({type(error).__name__}: {first_line})"
-        ) from error
+        raise CheckpointError(f"{name}: its forward fails on StudentInputs ({_named(error)})") from error
     if not isinstance(outputs, StudentOutputs):
         raise CheckpointError(f"{name}: its forward must return StudentOutputs, got a {type(outputs).__name__}")
     problems = []
@@ -42,3 +42,28 @@ def check_student(student: Student, recipe: ExportRecipe, rig: CameraRig) -> Non
             problems.append(f"\n  {spec.name}: expected {spec.shape}, got {got}")
     if problems:
         raise CheckpointError(f"{name}: outputs that are not what its spec says:{''.join(problems)}")
+
+
+@contextmanager
+def tracing_errors(builder: str | None) -> Iterator[None]:
+    """Whatever PyTorch's exporter raises over a module that a builder of the user's made, as one CheckpointError.
+
+    Raises:
+        CheckpointError: the exporter cannot trace the module.
+    """
+    try:
+        yield
+    except BevDeployError:
+        raise
+    except Exception as error:  # the user's code, or the exporter over it, may raise anything
+        if builder is None:
+            raise
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        raise CheckpointError(
+            f"--builder {builder}: PyTorch's ONNX exporter cannot trace the module ({_named(cause)})"
+        ) from error
+
+
+def _named(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bevdeploy.declaration import Key, is_number, is_one_of, is_positive, is_text, is_whole, nearest, toml_document
 from bevdeploy.declaration import values_of as checked
@@ -13,6 +13,7 @@ from bevdeploy.paths import data_dir
 from bevdeploy.runtime.parity import Gates
 
 Resize = Literal["linear", "antialias"]
+Precision = Literal["fp32", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class ExportRecipe:
     """`linear` is the resize of training; `antialias` serves weights trained on antialiased images."""
     table_headroom: float
     """Pool tables are this much larger than the export rig needs, so that another rig fits."""
-    fp32: Gates
-    """Tolerances of the fp32 file against PyTorch."""
+    gates: dict[Precision, Gates]
+    """Tolerances of each precision's file against PyTorch in fp32."""
 
 
 _KEYS = {
@@ -36,12 +37,14 @@ _KEYS = {
     "opset": Key("an opset from 18 to 20", lambda value: is_whole(value) and 18 <= value <= 20, default=20),
     "resize": Key("linear or antialias", is_one_of(("linear", "antialias")), default="linear"),
     "table_headroom": Key("a number from 1 to 8", lambda value: is_number(value) and 1 <= value <= 8, default=1.25),
-    "gates": Key("a table with fp32", lambda value: isinstance(value, dict), required=True),
+    "gates": Key("a table with fp32 and fp16", lambda value: isinstance(value, dict), required=True),
 }
-_PRECISIONS = {"fp32": Key("a table of tolerances", lambda value: isinstance(value, dict), required=True)}
+_PRECISIONS = {
+    name: Key("a table of tolerances", lambda value: isinstance(value, dict), required=True)
+    for name in get_args(Precision)
+}
 _GATES = {
-    name: Key("a tolerance above 0", is_positive, required=True)
-    for name in ("dense_relative_l2", "scores", "boxes", "trajectories_m", "plans_m", "decoder")
+    name: Key("a tolerance above 0", is_positive, required=True) for name in (field.name for field in fields(Gates))
 }
 
 
@@ -68,12 +71,11 @@ def load_recipe(name_or_path: str | Path) -> ExportRecipe:
     problems: list[str] = []
     values = checked(toml_document(path), _KEYS, "", problems)
     precisions = checked(_table(values["gates"]), _PRECISIONS, "gates.", problems)
-    gates = checked(_table(precisions["fp32"]), _GATES, "gates.fp32.", problems)
+    gates = {name: checked(_table(precisions[name]), _GATES, f"gates.{name}.", problems) for name in _PRECISIONS}
     if problems:
         listed = "".join(f"\n  {problem}" for problem in problems)
         raise RecipeError(f"{path}: not a usable export recipe:{listed}\nThe keys are described in export/README.md")
-    del values["gates"]
-    return ExportRecipe(**values, fp32=Gates(**{name: float(value) for name, value in gates.items()}))
+    return ExportRecipe(**{**values, "gates": {name: Gates(**table) for name, table in gates.items()}})
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -39,7 +39,8 @@ class TorchRunner:
             ContractError: a feed's name, shape or dtype differs from the contract.
         """
         self.contract.check_inputs(feeds)
-        tensors = [torch.from_numpy(np.ascontiguousarray(feeds[name])) for name in self._names]
+        arrays = [np.require(feeds[name], requirements=["C", "W"]) for name in self._names]  # copies read-only tables
+        tensors = [torch.from_numpy(array) for array in arrays]
         with torch.inference_mode():
             outputs = self._graph(*tensors)
         return {name: output.numpy() for name, output in zip(self._outputs, outputs, strict=True)}

@@ -85,8 +85,8 @@ class CameraRig:
         if len(sizes) != 1:
             listed = ", ".join(f"{c.name} {c.width_px}x{c.height_px}" for c in self.cameras)
             raise GeometryError(
-                f"the cameras' raw images differ in size ({listed}); one stack of frames needs one size. "
-                "Export with --io tensor and preprocess each camera on the host"
+                f"the cameras' raw images differ in size ({listed}); one stack of frames needs one size. Resize them "
+                "to one size and scale K with them"
             )
         return sizes.pop()
 

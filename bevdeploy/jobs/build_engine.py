@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bevdeploy import __version__
 from bevdeploy.engines.gpu import Gpu, gpu
@@ -15,10 +16,12 @@ from bevdeploy.engines.onnx_variant import onnx_metadata, without_pool_body
 from bevdeploy.engines.target import EngineTarget, load_target, target_names
 from bevdeploy.engines.tensorrt_build import BuiltPlan, build_plan, check_builder
 from bevdeploy.errors import ContractError, EngineError, MissingDependencyError
+from bevdeploy.jobs.plan_parity import parity_of_plan
 from bevdeploy.paths import check_writable, replacing
 from bevdeploy.runtime.contract import CONTRACT_DIGEST_KEY, Contract, contract_path, load_contract
 from bevdeploy.runtime.manifest import EngineManifest, PlanBackend, Pool, manifest_path, plan_path
 from bevdeploy.runtime.onnx_runner import PRECISION_KEY
+from bevdeploy.runtime.parity import ParityReport
 from bevdeploy.runtime.tensorrt_library import TensorRTLibrary, tensorrt_library
 
 BACKENDS: dict[str, PlanBackend] = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt_rtx"}
@@ -45,8 +48,24 @@ class BuildReport:
     """Of the parsed network, before fusion."""
     seconds: float
     manifest: EngineManifest
+    parity: ParityReport | None
+    """Plan against ONNX file; None where it could not be run, and a note says why."""
     notes: tuple[str, ...]
     """What the reader of the report should know."""
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document."""
+        return {
+            "plan": str(self.plan),
+            "manifest_file": str(self.manifest_file),
+            "library": self.library,
+            "plan_bytes": self.plan_bytes,
+            "layers": self.layers,
+            "seconds": round(self.seconds, 3),
+            "manifest": self.manifest.document(),
+            "parity": None if self.parity is None else self.parity.document(),
+            "notes": list(self.notes),
+        }
 
 
 def build_engine(
@@ -122,9 +141,29 @@ def build_engine(
     )
     advance("writing")
     _write(plan, built, manifest, contract, cache)
-    notes = _notes(target, manifest, device is not None)
-    size = len(built.content)
-    return BuildReport(plan, manifest_path(plan), library.name, size, built.layers, built.seconds, manifest, notes)
+    notes = []
+    parity = None
+    if device is None:
+        notes.append("parity not run: this machine has no NVIDIA driver, and a plan runs on its GPU only")
+    else:
+        outcome = parity_of_plan(plan, graph, contract, manifest.precision, advance)
+        if isinstance(outcome, ParityReport):
+            parity = outcome
+        else:
+            notes.append(outcome)
+    if manifest.precision != target.precision:
+        notes.append(f"the graph is {manifest.precision}, target {target.name} is meant to run {target.precision}")
+    return BuildReport(
+        plan,
+        manifest_path(plan),
+        library.name,
+        len(built.content),
+        built.layers,
+        built.seconds,
+        manifest,
+        parity,
+        tuple(notes),
+    )
 
 
 def _library_for(target: EngineTarget, backend: PlanBackend, device: Gpu | None) -> TensorRTLibrary:
@@ -184,7 +223,7 @@ def _plugin_variant(graph: Path, model: bytes) -> bytes:
         raise EngineError(f"{graph}: {error}") from error
     raise EngineError(
         "--pool plugin needs the BEV-pool plugin library, and this version of bevdeploy has none yet; it will come "
-        "with bevdeploy plugins build. Until then build with the graph's own pool: --pool native"
+        "with a later version. Build with the graph's own pool: --pool native"
     )
 
 
@@ -209,12 +248,3 @@ def _write(plan: Path, built: BuiltPlan, manifest: EngineManifest, contract: Con
             renamed_last.enter_context(replacing(contract_path(plan))).write_text(text, encoding="utf-8")
         if built.timing_cache:
             renamed_last.enter_context(replacing(cache)).write_bytes(built.timing_cache)
-
-
-def _notes(target: EngineTarget, manifest: EngineManifest, has_gpu: bool) -> tuple[str, ...]:
-    notes = []
-    if not has_gpu:
-        notes.append("parity not run: this machine has no NVIDIA driver, and a plan runs on its GPU only")
-    if manifest.precision != target.precision:
-        notes.append(f"the graph is {manifest.precision}, target {target.name} is meant to run {target.precision}")
-    return tuple(notes)

@@ -10,7 +10,8 @@ import numpy as np
 
 from bevdeploy.errors import GeometryError, OutputError, RecipeError
 from bevdeploy.export import ParityCase, graph_of_student, load_recipe, parity_of_graph, write_export
-from bevdeploy.export.own_student import check_student
+from bevdeploy.export.own_student import check_student, tracing_errors
+from bevdeploy.export.recipe import Precision
 from bevdeploy.geometry import Camera, CameraRig, surround_rig
 from bevdeploy.geometry.frames import compose, rotation_from_quaternion
 from bevdeploy.jobs.frames import frame_source
@@ -31,6 +32,7 @@ class ExportOptions:
 
     io: IoMode = "frames"
     geometry_mode: GeometryMode = "runtime"
+    precision: Precision = "fp32"
     recipe: str | None = None
     """Name or path; None takes the student's own."""
     table_headroom: float | None = None
@@ -81,7 +83,7 @@ def export_checkpoint(
             f"{options.recipe}: a recipe for {recipe.student}, but {checkpoint} holds {student.spec.name}; "
             f'leave out --recipe, or write one with student = "{student.spec.name}"'
         )
-    path = output or default_output(checkpoint)
+    path = output or default_output(checkpoint, options.precision)
     if path.suffix != ".onnx":
         raise OutputError(f"{path}: the name of an ONNX file ends in .onnx; give another with --output")
     check_writable(path)
@@ -90,16 +92,19 @@ def export_checkpoint(
         advance("checking the student's outputs")
         check_student(student, recipe, rig or cases[0].rig)
     advance("tracing")
-    graph = graph_of_student(student, recipe, rig or cases[0].rig, options.io, options.geometry_mode)
+    with tracing_errors(options.builder):
+        graph = graph_of_student(
+            student, recipe, rig or cases[0].rig, options.io, options.geometry_mode, precision=options.precision
+        )
     report = parity_of_graph(graph, recipe, cases, path.name, lambda case: advance(f"parity: {case}"))
     advance("writing")
     onnx_path, contract, parity_file = write_export(graph, report, path)
     return ExportReport(onnx_path, contract, parity_file, student.spec.name, onnx_path.stat().st_size, options, report)
 
 
-def default_output(checkpoint: Path) -> Path:
+def default_output(checkpoint: Path, precision: Precision) -> Path:
     """`s.pth` to `s.fp32.onnx`, `s.v2.pth` to `s_v2.fp32.onnx`: a graph's name ends at its first dot."""
-    return checkpoint.with_name(f"{checkpoint.stem.replace('.', '_')}.fp32.onnx")
+    return checkpoint.with_name(f"{checkpoint.stem.replace('.', '_')}.{precision}.onnx")
 
 
 def parity_cases(rig: CameraRig | None, options: ExportOptions) -> list[ParityCase]:

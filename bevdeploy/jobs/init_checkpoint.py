@@ -1,4 +1,4 @@
-"""`bevdeploy init`: an untrained checkpoint whose batch norms have seen a forward over street-like images."""
+"""`bevdeploy init`: an untrained checkpoint whose batch norms have seen street-like images and noise."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def init_checkpoint(
         torch.from_numpy(images_from_frames(each.frames, net_hw, Preprocessing())[0])  # [N, 3, H, W]
         for each in synthetic_frame_sets(rig, CALIBRATION_SETS, seed)
     ]
-    calibrate_norms(student, images, rig)
+    noise = torch.randn(images[0].shape, generator=torch.Generator().manual_seed(seed))
+    calibrate_norms(student, [*images, noise], rig)
     source = f"seed {seed}" if backbone is None else backbone.name
     save_checkpoint(path, student, arguments, f"untrained, seed {seed}; backbone from {source}")
     parameters = sum(parameter.numel() for parameter in student.parameters())

@@ -9,26 +9,30 @@ from pathlib import Path
 from bevdeploy.errors import ContractError, EngineError, GeometryError
 from bevdeploy.geometry import CameraRig, surround_rig
 from bevdeploy.runtime import Contract, OnnxRunner, Pipeline
+from bevdeploy.runtime.tensorrt_runner import TensorRTRunner
 
 CHECKPOINTS = (".pth", ".pt", ".ckpt")
 
 
 def open_pipeline(engine: Path, rig: CameraRig | None = None, threads: int | None = None) -> Pipeline:
-    """The pipeline of an ONNX file or a checkpoint; without a rig, the made-up surround rig.
+    """The pipeline of a plan, an ONNX file or a checkpoint; without a rig, the made-up surround rig.
+
+    `threads` is for those that compute on the CPU.
 
     Raises:
-        EngineError: the file is of no known kind, missing or damaged.
+        EngineError: the file is of no known kind, missing or damaged, or a plan that cannot run on this machine.
+        MissingDependencyError: the library that runs the file is not installed.
         ContractError: the graph does not belong to its contract, or the rig does not fit it.
         CheckpointError: the checkpoint is missing, damaged or unsafe.
     """
     if engine.suffix in CHECKPOINTS:
         return _checkpoint_pipeline(engine, rig or surround_rig(), threads)
     if engine.suffix == ".plan":
-        raise EngineError(
-            f"{engine}: this version runs ONNX files and checkpoints; TensorRT plans are not supported yet"
-        )
+        return _plan_pipeline(engine, rig)
     if engine.suffix != ".onnx":
-        raise EngineError(f"{engine}: neither an ONNX file (.onnx) nor a checkpoint ({', '.join(CHECKPOINTS)})")
+        raise EngineError(
+            f"{engine}: neither a plan (.plan) nor an ONNX file (.onnx) nor a checkpoint ({', '.join(CHECKPOINTS)})"
+        )
     runner = OnnxRunner.open(engine, threads)
     assert runner.contract is not None
     with errors_naming(str(engine)):
@@ -57,6 +61,16 @@ def default_rig(contract: Contract) -> CameraRig:
     if contract.geometry_mode == "baked" and rig.digest() != contract.rig_digest:
         raise ContractError("a rig is baked into this graph that is not the default one; give it: --rig FILE")
     return rig
+
+
+def _plan_pipeline(path: Path, rig: CameraRig | None) -> Pipeline:
+    runner = TensorRTRunner.open(path)
+    try:
+        with errors_naming(str(path)):
+            return Pipeline(runner, runner.contract, rig or default_rig(runner.contract))
+    except BaseException:
+        runner.close()
+        raise
 
 
 def _checkpoint_pipeline(path: Path, rig: CameraRig, threads: int | None) -> Pipeline:

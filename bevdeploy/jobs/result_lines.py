@@ -17,6 +17,7 @@ class ResultLines:
     """A file of JSON lines, replaced when the first line comes; each line is handed to the system in one piece.
 
     A run that is stopped leaves the lines of its finished frames. A disk that fills up costs the line that did not fit.
+    SIGKILL inside the system call itself can leave a torn last line, one without its newline.
     """
 
     def __init__(self, path: Path) -> None:

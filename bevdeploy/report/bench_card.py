@@ -81,6 +81,9 @@ def _stage_table(report: BenchReport) -> Table:
         bar = "█" * round(BAR_WIDTH * stage.share_percent / 100)
         row = (stage.name, f"{stage.mean_ms:.2f}", f"{stage.p50_ms:.2f}", f"{stage.share_percent:.1f} %", bar)
         table.add_row(*row)
+        for part in stage.parts:
+            shown = f"  {part.name}", f"{part.mean_ms:.2f}", f"{part.p50_ms:.2f}", f"{part.share_percent:.1f} %"
+            table.add_row(*shown, style="dim")
     return table
 
 

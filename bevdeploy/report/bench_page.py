@@ -44,6 +44,7 @@ def bench_sections(report: BenchReport) -> list[Section]:
     stages = [
         (stage.name, f"{stage.mean_ms:.2f}", f"{stage.p50_ms:.2f}", f"{stage.share_percent:.1f}")
         for stage in report.stages
+        for stage in (stage, *stage.parts)
     ]
     about = (
         f"{machine.cpu or 'unknown CPU'}, {machine.cores} cores, {report.runner.threads or 'default'} threads; "

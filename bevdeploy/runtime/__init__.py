@@ -13,6 +13,7 @@ from bevdeploy.runtime.runner import FakeRunner as FakeRunner
 from bevdeploy.runtime.runner import LayerTime as LayerTime
 from bevdeploy.runtime.runner import Runner as Runner
 from bevdeploy.runtime.runner import RunnerInfo as RunnerInfo
+from bevdeploy.runtime.tensorrt_runner import TensorRTRunner as TensorRTRunner
 
 __all__ = [
     "BevResult",
@@ -25,6 +26,7 @@ __all__ = [
     "Runner",
     "RunnerInfo",
     "StageTimes",
+    "TensorRTRunner",
     "TensorSpec",
     "contract_path",
     "load_contract",

@@ -137,7 +137,7 @@ def load_contract(path: Path) -> Contract:
         return _contract_from_document(document)
     except BevDeployError as error:
         raise ContractError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ContractError(f"{path}: damaged contract ({type(error).__name__}: {error}); export again") from error
 
 

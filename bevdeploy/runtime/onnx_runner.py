@@ -193,7 +193,7 @@ class OnnxRunner:
                 f"this ONNX Runtime has no {', '.join(missing)}; "
                 "pip uninstall onnxruntime && pip install 'bevdeploy[gpu]'"
             )
-        with _engine_errors(f"{self._name}: cannot be loaded as an ONNX graph"):
+        with _engine_errors(f"{self._name}: cannot be loaded as an ONNX graph; copy it again, or export again"):
             return onnxruntime.InferenceSession(self._model, options, providers=list(self._providers))
 
 

@@ -2,8 +2,8 @@
 
 Dense outputs are compared by relative L2 after removing each output's mean, so that a large constant cannot hide a
 wrong pattern. Decoded boxes and trajectories are matched by (class, cell); a box whose score lies within rounding of
-rank K may be in one list and not in the other. The graph's decoder is checked against the NumPy decoder on the graph's
-own dense tensors.
+rank K, or whose peak is a near tie, may be in one list and not in the other. The graph's decoder is checked against
+the NumPy decoder on the graph's own dense tensors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bevdeploy.runtime.contract import Contract
-from bevdeploy.runtime.postprocess import peaks, result_from_dense
+from bevdeploy.runtime.postprocess import peaks, result_from_dense, sigmoid
 
 Outputs = Mapping[str, NDArray[Any]]
 
@@ -25,13 +25,19 @@ _BY_AGENT = ("agents", "trajectory_offsets", "trajectory_logits", "trajectories"
 _MAPS = ("map_probabilities", "occupancy_probabilities")
 _YAW = 6
 """Column of a box."""
+_SINE = 6
+"""Channel of the box codes; the cosine follows."""
 
 
 @dataclass(frozen=True)
 class Gates:
     """Tolerances of one precision; they belong to the model's recipe."""
 
+    bev_relative_l2: float
+    bev_cosine_gap: float
+    """1 - cosine of the BEV features, means removed."""
     dense_relative_l2: float
+    """Every other dense output."""
     scores: float
     """Largest difference of a probability."""
     boxes: float
@@ -118,17 +124,33 @@ def relative_l2(got: NDArray[Any], want: NDArray[Any]) -> float:
     return float(error / spread) if spread > 0 else float("inf")
 
 
+def cosine_gap(got: NDArray[Any], want: NDArray[Any]) -> float:
+    """1 - cosine of two arrays, means removed; infinite where anything is not finite, or one is constant."""
+    if got.shape != want.shape or not np.isfinite(got).all() or not np.isfinite(want).all():
+        return float("inf")
+    one, other = (array.astype(np.float64) - array.mean(dtype=np.float64) for array in (got, want))
+    length = np.linalg.norm(one) * np.linalg.norm(other)
+    return max(0.0, float(1 - np.vdot(one, other) / length)) if length > 0 else float("inf")
+
+
 def dense_checks(case: str, got: Outputs, want: Outputs, gates: Gates) -> list[Check]:
-    """Relative L2 of every dense output that both have, except those in order of score."""
-    return [
+    """Relative L2 of every dense output that both have, except those in order of score; the cosine of the BEV."""
+    checks = [
+        Check(case, "bev", "relative L2", relative_l2(got["bev"], want["bev"]), gates.bev_relative_l2),
+        Check(case, "bev", "1 - cosine", cosine_gap(got["bev"], want["bev"]), gates.bev_cosine_gap),
+    ]
+    return checks + [
         Check(case, name, "relative L2", relative_l2(got[name], want[name]), gates.dense_relative_l2)
         for name in want
-        if name in got and name not in _BY_AGENT and want[name].dtype.kind == "f" and want[name].ndim >= 4
+        if name in got and name not in (*_BY_AGENT, "bev") and want[name].dtype.kind == "f" and want[name].ndim >= 4
     ]
 
 
 def decoded_checks(case: str, got: Outputs, want: Outputs, gates: Gates) -> list[Check]:
-    """Boxes and trajectories matched by (class, cell), probabilities, plans: outputs of a `frames` graph."""
+    """Boxes and trajectories matched by (class, cell), probabilities, plans: outputs of a `frames` graph.
+
+    Where the dense heat map and box codes are there too, near ties and uncertain yaws are told apart from faults.
+    """
     ours, theirs = _by_cell(got), _by_cell(want)
     common = [key for key in theirs if key in ours]
     mine, yours = [ours[key] for key in common], [theirs[key] for key in common]
@@ -138,7 +160,13 @@ def decoded_checks(case: str, got: Outputs, want: Outputs, gates: Gates) -> list
     checks = [
         Check(case, "boxes", "unmatched above rank K", float(_unmatched(got, want, gates.scores)), 0.0),
         Check(case, "scores", "largest difference", _largest(score_gap), gates.scores),
-        Check(case, "boxes", "largest difference", box_gap(got["boxes"][mine], want["boxes"][yours]), gates.boxes),
+        Check(
+            case,
+            "boxes",
+            "largest difference",
+            box_gap(got["boxes"][mine], want["boxes"][yours], _yaw_certainty(want)[yours]),
+            gates.boxes,
+        ),
         Check(case, "trajectories", "largest difference, m", _largest(trajectories), gates.trajectories_m),
         Check(case, "trajectory_probabilities", "largest difference", _largest(modes), gates.scores),
         Check(case, "plans", "largest difference, m", _largest(np.abs(got["plans"] - want["plans"])), gates.plans_m),
@@ -197,11 +225,24 @@ def decoder_checks(case: str, outputs: Outputs, contract: Contract, gates: Gates
     ]
 
 
-def box_gap(got: NDArray[Any], want: NDArray[Any]) -> float:
-    """Largest difference of two box lists [n, 9], relative to numbers above 1; yaw differs by the shorter way round."""
+def box_gap(got: NDArray[Any], want: NDArray[Any], certainty: NDArray[Any] | float = 1.0) -> float:
+    """Largest difference of two box lists [n, 9], relative to numbers above 1; yaw differs by the shorter way round.
+
+    `certainty` [n] weighs the yaw: its sine and cosine are nearly 0 where the network has no opinion.
+    """
     gap = np.abs(got.astype(np.float64) - want)
-    gap[:, _YAW] = np.abs((gap[:, _YAW] + np.pi) % (2 * np.pi) - np.pi)
+    gap[:, _YAW] = np.abs((gap[:, _YAW] + np.pi) % (2 * np.pi) - np.pi) * certainty
     return _largest(gap / np.maximum(1.0, np.abs(want)))
+
+
+def _yaw_certainty(outputs: Outputs) -> NDArray[Any]:
+    """Length of each detection's (sine, cosine), at most 1; 1 where the dense codes are not among the outputs."""
+    if "box_codes" not in outputs or "agents" not in outputs:
+        return np.ones(len(outputs["boxes"]))
+    codes = outputs["box_codes"][0]  # [G, 10, Y, X]
+    rows, columns = np.divmod(outputs["cells"], codes.shape[-1])
+    lengths = np.hypot(codes[:, _SINE, rows, columns], codes[:, _SINE + 1, rows, columns])  # [G, K]
+    return np.asarray(np.minimum(1.0, lengths.min(0)))
 
 
 def _relative_gap(got: NDArray[Any], want: NDArray[Any]) -> float:
@@ -222,11 +263,27 @@ def _by_cell(outputs: Outputs) -> dict[tuple[int, int], int]:
 
 
 def _unmatched(got: Outputs, want: Outputs, tolerance: float) -> int:
-    """Detections in one list only, not counting those whose score is within `tolerance` of the other list's last."""
+    """Detections in one list only, not counting those that rounding explains.
+
+    Either the score is within `tolerance` of the other list's last, or the other heat map has a neighbour there that is
+    higher by no more than `tolerance`, so that a near tie decided which of the two is the peak.
+    """
     count = 0
     for ours, theirs in ((got, want), (want, got)):
         there = _by_cell(theirs)
         floor = float(theirs["scores"].min()) + tolerance if there else -np.inf
-        missing = [row for key, row in _by_cell(ours).items() if key not in there]
-        count += int(np.count_nonzero(~(ours["scores"][missing] <= floor)))  # NaN counts
+        for key, row in _by_cell(ours).items():
+            explained = key in there or ours["scores"][row] <= floor or _nearly_peak(theirs, key, tolerance)
+            count += not explained
     return count
+
+
+def _nearly_peak(outputs: Outputs, key: tuple[int, int], tolerance: float) -> bool:
+    """Whether a (class, cell) is within `tolerance` of being the peak of its 3x3 neighbourhood."""
+    if "heatmap" not in outputs:
+        return False
+    label, cell = key
+    logits = outputs["heatmap"][0, label]  # [Y, X]
+    row, column = divmod(cell, logits.shape[1])
+    window = sigmoid(logits[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2])
+    return bool(window.max() - sigmoid(logits[row, column]) <= tolerance)

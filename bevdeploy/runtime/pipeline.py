@@ -76,7 +76,10 @@ class Pipeline:
                     "(bevdeploy export CKPT --geometry baked --rig FILE) or with --geometry runtime"
                 )
         else:
-            self._tables = tables_from_rig(rig, contract.geometry, contract.table_sizes).arrays()
+            tables = tables_from_rig(rig, contract.geometry, contract.table_sizes).arrays()
+            self._tables = {name: table.copy() for name, table in tables.items()}
+            for table in self._tables.values():
+                table.flags.writeable = False  # a runner may know a table by its identity
         self.rig = rig
 
     def feeds(self, frames: Frames) -> dict[str, NDArray[Any]]:

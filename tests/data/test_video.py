@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def picture(number: int, width_px: int = WIDTH, height_px: int = HEIGHT) -> np.n
     pixels = np.zeros((height_px, width_px, 3), np.uint8)
     pixels[:8, :, 0] = 255
     pixels[30:60, (number * 5) % 100 : (number * 5) % 100 + 40, 1] = 200
-    pixels[:, :, 2] += np.uint8(8 * number)
+    pixels[:, :, 2] += np.uint8(8 * number % 256)
     return pixels
 
 
@@ -135,7 +136,7 @@ def test_a_slower_camera_serves_several_sets_and_a_faster_one_is_thinned(tmp_pat
     assert [kinds(sets, n) for n in range(3)] == [["."] * 8] * 3
     assert numbers_of(sets, 2) == [0, 2, 4, 6, 8, 10, 12, 14]
     slow = numbers_of(sets, 1)  # at 0.1 s frames 0 and 1 are equally near
-    assert slow[::2] == [0, 1, 2, 3] and all(0 <= b - a <= 1 for a, b in zip(slow, slow[1:], strict=False))
+    assert slow[::2] == [0, 1, 2, 3] and all(0 <= b - a <= 1 for a, b in pairwise(slow))
 
 
 def test_a_camera_that_is_off_by_less_than_half_a_frame_is_paired(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_the_first_camera_of_the_rig_is_the_clock(tmp_path: Path) -> None:
     "name, codec, options",
     [
         ("avi", ("mjpeg", "yuvj420p"), {}),
-        ("mkv", ("ffv1", "bgr0"), {"slicecrc": "1"}),
+        ("mkv", ("ffv1", "bgr0"), {"g": "1"}),
         ("mp4", ("libx264", "yuv420p"), {"g": "1"}),
     ],
 )
@@ -208,17 +209,29 @@ def test_a_damaged_packet_costs_its_frame_and_no_other(
                 np.testing.assert_array_equal(a, b)
 
 
-def test_frames_that_rest_on_a_damaged_one_are_damaged_too(tmp_path: Path) -> None:
-    """Or sound: never a picture that libav made up. The next key frame ends it."""
+@pytest.mark.parametrize(
+    "name, codec, options",
+    [
+        ("mov", ("mpeg4", "yuv420p"), {"g": "8"}),
+        ("mp4", ("libx264", "yuv420p"), {"g": "8", "bf": "2"}),
+        ("mkv", ("ffv1", "bgr0"), {"g": "8"}),
+        ("webm", ("libvpx-vp9", "yuv420p"), {"g": "8"}),
+    ],
+)
+def test_nothing_that_rests_on_a_damaged_frame_is_shown(
+    name: str, codec: tuple[str, str], options: dict[str, str], tmp_path: Path
+) -> None:
+    """libav decodes on from what it has, without a mark; after the next key frame all is as in the whole file."""
     for one in RIG.cameras:
-        write_video(tmp_path / f"{one.name}.mov", 16, codec=("mpeg4", "yuv420p"), options={"g": "8"})
+        write_video(tmp_path / f"{one.name}.{name}", 24, codec=codec, options=options)
     whole = list(VideoFolder(tmp_path, RIG))
-    damage(tmp_path / "back.mov", 3)
+    damage(tmp_path / f"back.{name}", 3)
     sets = list(VideoFolder(tmp_path, RIG))
     seen = kinds(sets, 1)
-    assert seen[:3] == ["."] * 3 and seen[3] == "damaged" and seen[8:] == ["."] * 8
-    for before, after in zip(whole[8:], sets[8:], strict=True):
-        np.testing.assert_array_equal(before.frames[1], after.frames[1])
+    assert "damaged" in seen[:8] and seen[8:] == ["."] * 16
+    for before, after in zip(whole, sets, strict=True):
+        if not isinstance(after.frames[1], Fault):
+            np.testing.assert_array_equal(np.asarray(before.frames[1]), after.frames[1])
 
 
 def test_a_file_that_was_cut_short_ends_there(drive: Path) -> None:
@@ -292,7 +305,7 @@ def test_what_is_a_video_folder(drive: Path, tmp_path: Path) -> None:
 
 def test_without_pyav_the_extra_is_named(drive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'bevdeploy\[media\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'bevdeploy\[video\]'"):
         VideoFolder(drive, RIG)
 
 

@@ -80,6 +80,7 @@ def tiny_contract(export_of: Callable[[str, str], Export]) -> Contract:
     return replace(export_of("frames", "runtime")[1], inputs=(spec,), outputs=(replace(spec, name="y"),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("io", "geometry_mode"), [("frames", "runtime"), ("tensor", "baked")])
 def test_the_student_becomes_a_plan(
     io: str,
@@ -253,7 +254,7 @@ def test_functions_of_others_stay() -> None:
 
 
 def test_a_graph_without_the_node_has_nothing_for_a_plugin() -> None:
-    with pytest.raises(EngineError, match="no bevdeploy::BevPool node .* --pool native"):
+    with pytest.raises(EngineError, match=r"no bevdeploy::BevPool node .* --pool native"):
         without_pool_body(model_of(onnx.helper.make_node("Relu", ["x"], ["y"])))
 
 

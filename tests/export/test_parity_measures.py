@@ -10,7 +10,7 @@ import pytest
 
 from bevdeploy.runtime.parity import Check, Gates, ParityReport, box_gap, decoded_checks, dense_checks, relative_l2
 
-GATES = Gates(1e-4, 1e-4, 1e-3, 1e-3, 1e-3, 1e-5)
+GATES = Gates(1e-4, 1e-7, 1e-4, 1e-4, 1e-3, 1e-3, 1e-3, 1e-5)
 K, MODES, STEPS = 5, 2, 3
 
 

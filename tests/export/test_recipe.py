@@ -31,7 +31,7 @@ def test_every_recipe_loads_and_names_a_student(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.student == path.stem and recipe.student in STUDENTS
     assert recipe == load_recipe(path.stem)
-    assert recipe.opset == 20 and recipe.fp32.dense_relative_l2 <= 1e-4
+    assert recipe.opset == 20 and recipe.gates["fp32"].dense_relative_l2 <= 1e-4
 
 
 def test_every_student_has_its_recipe() -> None:

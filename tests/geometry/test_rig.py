@@ -66,7 +66,7 @@ def test_the_digest_sees_order_and_numbers() -> None:
 def test_unlike_images_have_no_common_size() -> None:
     first, second, *_ = surround_rig().cameras
     smaller = Camera(second.name, 800, 450, second.K, second.ego_from_cam)
-    with pytest.raises(GeometryError, match=r"CAM_FRONT 800x450.*--io tensor"):
+    with pytest.raises(GeometryError, match=r"CAM_FRONT 800x450.*Resize them"):
         _ = CameraRig((first, smaller)).image_hw
 
 

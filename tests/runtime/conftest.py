@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import math
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,7 +17,9 @@ import pytest
 
 from bevdeploy.geometry import CameraRig, ViewGeometry, indices_from_rig
 from bevdeploy.geometry.pool_tables import TABLE_NAMES, sizes_of_need
-from bevdeploy.runtime import Contract, Preprocessing, TensorSpec
+from bevdeploy.runtime import Contract, Preprocessing, TensorSpec, contract_path
+from bevdeploy.runtime.contract import CONTRACT_DIGEST_KEY
+from bevdeploy.runtime.manifest import EngineManifest, manifest_path
 from bevdeploy.tasks import TaskSpec
 
 
@@ -94,3 +103,122 @@ def dense(rng: np.random.Generator) -> dict[str, np.ndarray]:
         "trajectory_logits": normal(1, 5, 2),
         "plans": normal(1, 3, 6, 2),
     }
+
+
+@pytest.fixture(scope="session")
+def fakes() -> tuple[ModuleType, ModuleType]:
+    """The modules fake_pycuda and fake_tensorrt beside this file; tests are no package."""
+    return module_beside("fake_pycuda"), module_beside("fake_tensorrt")
+
+
+def module_beside(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass
+class PlanMaker:
+    """Plans of the fake library, as `bevdeploy build` lays them out, and a machine that may run them."""
+
+    folder: Path
+    contract: Contract
+    graph: bytes
+    fakes: tuple[ModuleType, ModuleType]
+    monkeypatch: pytest.MonkeyPatch
+
+    def machine(self, backend: str = "tensorrt", version: str = "10.3.0", **options: Any) -> tuple[Any, ModuleType]:
+        """Install PyCUDA and a library; gives the GPU and the library."""
+        pycuda, tensorrt = self.fakes
+        gpu = pycuda.FakeGpu(**{key: options.pop(key) for key in ("sm", "memory_bytes") if key in options})
+        for name, module in pycuda.pycuda_modules(gpu).items():
+            self.monkeypatch.setitem(sys.modules, name, module)
+        library = tensorrt.tensorrt_module(gpu, version, name=backend, **options)
+        self.monkeypatch.setitem(sys.modules, backend, library)
+        return gpu, library
+
+    def plan(self, contract: Contract | None = None, content: bytes | None = None, **changes: Any) -> Path:
+        """A plan with manifest and contract; keyword arguments replace fields of the manifest."""
+        contract = contract or self.contract
+        path = self.folder / "s.orin-agx-64gb.fp16.plan"
+        content = self.fakes[1].plan_of(self.graph) if content is None else content
+        fields: dict[str, Any] = {
+            "plan": path.name,
+            "plan_sha256": hashlib.sha256(content).hexdigest(),
+            "onnx": "s.fp16.onnx",
+            "onnx_sha256": hashlib.sha256(self.graph).hexdigest(),
+            "contract_digest": contract.digest(),
+            "rig_digest": contract.rig_digest,
+            "target": "orin-agx-64gb",
+            "backend": "tensorrt",
+            "library_version": "10.3.0",
+            "cuda_version": "12.6",
+            "compute_capabilities": (87,),
+            "pool": "native",
+            "plugin_sha256": None,
+            "precision": "fp16",
+            "flags": ("strongly_typed",),
+            "bevdeploy_version": "0.1.0",
+        }
+        path.write_bytes(content)
+        contract.save(contract_path(path))
+        EngineManifest(**{**fields, **changes}).save(manifest_path(path))
+        return path
+
+
+@pytest.fixture
+def plan_maker(
+    tmp_path: Path,
+    table_contract: Contract,
+    table_graph: bytes,
+    fakes: tuple[ModuleType, ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+) -> PlanMaker:
+    return PlanMaker(tmp_path, table_contract, table_graph, fakes, monkeypatch)
+
+
+@pytest.fixture
+def table_contract(make_contract: Callable[..., Contract], decoded: dict[str, np.ndarray]) -> Contract:
+    """Frames and pool tables in, everything that is decoded out."""
+    outputs = (TensorSpec(name, array.shape, str(array.dtype), "1", "") for name, array in decoded.items())
+    return make_contract(outputs=tuple(outputs))
+
+
+@pytest.fixture
+def table_graph(table_contract: Contract, decoded: dict[str, np.ndarray]) -> bytes:
+    """Each output is its array of `decoded` plus a sum of the pixels that `row_depth` and `cell_row` point at."""
+    onnx = pytest.importorskip("onnx")
+    helper, proto = onnx.helper, onnx.TensorProto
+    pixels = math.prod(table_contract.inputs[0].shape)
+    constants = {"size": np.int32(pixels), "flat": np.array([-1]), **{f"{name}_of": a for name, a in decoded.items()}}
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["grey"], "grey", to=proto.FLOAT),
+        helper.make_node("Reshape", ["grey", "flat"], ["pixels"], "pixels"),
+    ]
+    sums = []
+    for table in (spec.name for spec in table_contract.inputs[1:]):
+        nodes += [
+            helper.make_node("Mod", [table, "size"], [f"{table}_index"], f"{table}_index"),
+            helper.make_node("Gather", ["pixels", f"{table}_index"], [f"{table}_grey"], f"{table}_grey"),
+            helper.make_node("ReduceMean", [f"{table}_grey"], [f"{table}_mean"], f"{table}_mean", keepdims=0),
+        ]
+        sums.append(f"{table}_mean")
+    nodes.append(helper.make_node("Sum", sums, ["sum"], "sum"))
+    for name, array in decoded.items():
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        nodes.append(helper.make_node("Cast", ["sum"], [f"{name}_sum"], f"{name}_sum", to=kind))
+        nodes.append(helper.make_node("Add", [f"{name}_of", f"{name}_sum"], [name], name))
+    inputs, outputs = (
+        [
+            helper.make_tensor_value_info(spec.name, helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype)), spec.shape)
+            for spec in specs
+        ]
+        for specs in (table_contract.inputs, table_contract.outputs)
+    )
+    held = [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "tables", inputs, outputs, held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {CONTRACT_DIGEST_KEY: table_contract.digest()})
+    return model.SerializeToString()

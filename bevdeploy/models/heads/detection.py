@@ -64,18 +64,26 @@ def peaks(heatmap: Tensor, count: int) -> Tensor:
     return peaked.flatten(1).topk(count).indices
 
 
+def divided(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Quotient and remainder of non-negative indices; without `%`, which not every TensorRT parser takes."""
+    quotient = index // size
+    return quotient, index - quotient * size
+
+
 def gathered_codes(box_codes: Tensor, agents: Tensor, group_of_class: Tensor) -> Tensor:
     """Box codes [B, K, 10] of agents [B, K]; `group_of_class` [classes] names each class's branch set."""
     cells = box_codes.shape[-2] * box_codes.shape[-1]
-    group = group_of_class[agents // cells]  # [B, K]
+    label, cell = divided(agents, cells)
+    group = group_of_class[label]  # [B, K]
     channels = torch.arange(CODES, device=agents.device)
-    index = (group[..., None] * CODES + channels) * cells + (agents % cells)[..., None]  # [B, K, 10]
+    index = (group[..., None] * CODES + channels) * cells + cell[..., None]  # [B, K, 10]
     codes = box_codes.flatten(1).gather(1, index.flatten(1))  # [B, K*10]
     return codes.reshape(index.shape)  # [B, K, 10]
 
 
 def cell_positions(agents: Tensor, codes: Tensor, columns: int, rows: int) -> Tensor:
     """Box centres [B, K, 2] along x, y in cells from the grid's lower corner."""
-    cell = agents % (rows * columns)
-    corner = torch.stack([cell % columns, cell // columns], -1).to(codes.dtype)  # [B, K, 2]
+    _, cell = divided(agents, rows * columns)
+    y, x = divided(cell, columns)
+    corner = torch.stack([x, y], -1).to(codes.dtype)  # [B, K, 2]
     return corner + codes[..., :2]

@@ -1,0 +1,48 @@
+"""`bevdeploy demo`: everything of the main job in one folder, and a page over all of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("torch")
+pytest.importorskip("PIL")
+
+
+@pytest.mark.slow
+def test_demo_without_any_data(tmp_path: Path, bevdeploy_cli: Any) -> None:
+    out = tmp_path / "my demo"
+    done = bevdeploy_cli("demo", "-o", out, "--seconds", "1", "--frames", "1")
+    assert done.code == 0, done.err + done.out
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    student = "tinybev_r18_small"
+    assert names >= {f"{student}{end}" for end in (".pth", ".fp32.onnx", ".contract.json", ".parity.json")}
+    assert names >= {"index.html", "bench.json", "frames/results.jsonl", "frames/index.html"}
+    assert not [name for name in names if name.endswith(".part")]
+    assert done.out.replace("\n", "").rstrip().endswith(str(out / "index.html"))
+
+    assert json.loads((out / f"{student}.parity.json").read_text())["passed"] is True
+    bench = json.loads((out / "bench.json").read_text())
+    assert json.dumps(bench).count(f"{student}.fp32.onnx") >= 1
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "https://" not in page and "http://" not in page
+    assert page.count("data:image/jpeg;base64,") == 1
+    assert "untrained" in page
+    for command in ("init", "export", "bench", "run"):
+        assert f"bevdeploy {command}" in page
+
+
+def test_what_cannot_be_demonstrated_leaves_nothing(tmp_path: Path, bevdeploy_cli: Any, snapshot: Any) -> None:
+    (tmp_path / "file").write_text("mine")
+    before = snapshot(tmp_path)
+    done = bevdeploy_cli("demo", "-o", tmp_path / "file")
+    done.fails("OutputError", str(tmp_path / "file"), "not a folder")
+    done = bevdeploy_cli("demo", "-o", tmp_path / "out", "--student", "tinybev_r81")
+    done.fails("CheckpointError", "tinybev_r81", "tinybev_r18")
+    assert bevdeploy_cli("demo", "-o", tmp_path / "out", "--frames", "0").code == 2
+    assert snapshot(tmp_path) == before
+    assert not (tmp_path / "out").exists()
