@@ -11,7 +11,6 @@ from typing import Any
 
 from bevdeploy.errors import RecipeError
 
-
 MAX_WHOLE = 2**63 - 1
 MAX_NUMBER = sys.float_info.max
 """Beyond are infinity, NaN, which compares with nothing, and whole numbers that no float holds."""

@@ -16,7 +16,6 @@ Each message says what happened, with which file and values, and the command tha
 
 from __future__ import annotations
 
-
 SHOWN_LETTERS = 6000
 """Of a message's line; the longest path has 4,096."""
 

@@ -164,6 +164,13 @@ def test_it_installs_extras_that_exist() -> None:
     assert {"onnxruntime", "tensorrt", "pycuda"} <= set(LIBRARIES)  # what doctor looks for on the board
 
 
+def test_the_index_lists_every_page() -> None:
+    index = (PAGE.parent / "README.md").read_text(encoding="utf-8")
+    assert {page.name for page in PAGE.parent.glob("*.md")} - {"README.md"} == set(
+        re.findall(r"\]\((\w+\.md)\)", index)
+    )
+
+
 @pytest.mark.slow
 def test_its_inputs_for_trtexec(tmp_path: Path) -> None:
     """The Python block as printed, on an ONNX file in place of the plan."""

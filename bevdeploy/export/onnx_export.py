@@ -20,8 +20,9 @@ from bevdeploy.export.deploy_graph import DECODED_OUTPUTS, DENSE_OUTPUTS, Frames
 from bevdeploy.export.onnx_graph import bake_tables, finish, onnx_from_module, without_outputs
 from bevdeploy.export.recipe import ExportRecipe, Precision
 from bevdeploy.export.torch_runner import TorchRunner
-from bevdeploy.geometry import CameraRig, ImageTransform, TableSizes, indices_from_rig
+from bevdeploy.geometry import CameraRig, ImageTransform, TableSizes
 from bevdeploy.geometry.pool_tables import sizes_of_need, tables_from_rig
+from bevdeploy.geometry.ranks import seen_indices
 from bevdeploy.models import Student
 from bevdeploy.models.half import half_student
 from bevdeploy.paths import flush, replacing
@@ -125,7 +126,7 @@ def reference_contract(
         GeometryError: the rig cannot be used.
     """
     if sizes is None:
-        need = sizes_of_need(indices_from_rig(rig, student.spec.geometry))
+        need = sizes_of_need(seen_indices(rig, student.spec.geometry))
         sizes = need.grown(recipe.table_headroom if geometry_mode == "runtime" else 1.0)
     return contract_of_student(student.spec, rig, sizes, io, Preprocessing(resize=recipe.resize))
 

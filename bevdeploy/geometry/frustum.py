@@ -22,6 +22,9 @@ from bevdeploy.geometry.grid import BEVGrid, DepthBins
 from bevdeploy.geometry.image_transform import ImageTransform
 from bevdeploy.geometry.rig import CameraRig
 
+MAX_CELLS_AWAY = 1e30
+"""Of a camera, or of a ray per metre of depth: with its depth, the farthest product that float32 holds."""
+
 
 @dataclass(frozen=True)
 class ViewGeometry:
@@ -65,7 +68,7 @@ def rays_from_rig(rig: CameraRig, geometry: ViewGeometry) -> FrustumRays:
     """Rays of every camera of the rig, each with the image transform that fits its raw image.
 
     Raises:
-        GeometryError: an intrinsic matrix cannot be inverted.
+        GeometryError: an intrinsic matrix cannot be inverted, or a number is beyond all cameras.
     """
     pixels = feature_pixels(geometry)  # [3, Hf*Wf]
     lower_m, cell_m = np.asarray(geometry.grid.lower_m), np.asarray(geometry.grid.cell_m)
@@ -77,8 +80,11 @@ def rays_from_rig(rig: CameraRig, geometry: ViewGeometry) -> FrustumRays:
         except np.linalg.LinAlgError as error:
             raise GeometryError(f"camera {camera.name!r}: K cannot be inverted") from error
         ego_from_cam = camera.ego_from_cam
-        directions.append(ego_from_cam[:3, :3] @ cam_from_net @ pixels / cell_m[:, None])  # [3, Hf*Wf]
-        origins.append((ego_from_cam[:3, 3] - lower_m) / cell_m)
+        with np.errstate(over="ignore", invalid="ignore"):
+            directions.append(ego_from_cam[:3, :3] @ cam_from_net @ pixels / cell_m[:, None])  # [3, Hf*Wf]
+            origins.append((ego_from_cam[:3, 3] - lower_m) / cell_m)
+        if not all(np.abs(cells[-1]).max() < MAX_CELLS_AWAY for cells in (directions, origins)):  # NaN neither
+            raise GeometryError(f"camera {camera.name!r}: K or ego_from_cam hold numbers of no real camera")
     return FrustumRays(np.stack(directions).astype(np.float32), np.stack(origins).astype(np.float32))
 
 

@@ -76,17 +76,10 @@ def tables_from_rig(rig: CameraRig, geometry: ViewGeometry, sizes: TableSizes | 
     """Tables of a rig, padded to `sizes`; None means as large as this rig needs.
 
     Raises:
-        GeometryError: the rig cannot be used, sees nothing of the grid, or a cell holds more than 1,024 points.
+        GeometryError: the rig cannot be used, or a cell holds more than 1,024 points.
         TableOverflowError: the rig needs more rows or sums than `sizes`.
     """
-    indices = indices_from_rig(rig, geometry)
-    if not indices.ranks_bev.size:
-        x_m, y_m, z_m = rig.cameras[0].ego_from_cam[:3, 3]
-        raise GeometryError(
-            f"no camera of the rig sees a cell of the BEV grid; {rig.names[0]} stands at ({x_m:g}, {y_m:g}, {z_m:g}). "
-            "Translations are in metres, and ego_from_cam maps camera to ego coordinates: see docs/rig.md"
-        )
-    return tables_from_indices(indices, geometry, len(rig.cameras), sizes)
+    return tables_from_indices(indices_from_rig(rig, geometry), geometry, len(rig.cameras), sizes)
 
 
 def tables_from_indices(

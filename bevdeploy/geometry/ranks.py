@@ -66,6 +66,22 @@ def indices_from_rig(rig: CameraRig, geometry: ViewGeometry) -> BEVPoolIndices:
     return BEVPoolIndices(ranks_depth, ranks_feat, ranks_bev, starts, lengths)
 
 
+def seen_indices(rig: CameraRig, geometry: ViewGeometry) -> BEVPoolIndices:
+    """Indices of a rig that sees something: what a vehicle runs on.
+
+    Raises:
+        GeometryError: as `indices_from_rig`, or no camera sees a cell of the grid.
+    """
+    indices = indices_from_rig(rig, geometry)
+    if not indices.ranks_bev.size:
+        x_m, y_m, z_m = rig.cameras[0].ego_from_cam[:3, 3]
+        raise GeometryError(
+            f"no camera of the rig sees a cell of the BEV grid; {rig.names[0]} stands at ({x_m:g}, {y_m:g}, {z_m:g}). "
+            "Translations are in metres, and ego_from_cam maps camera to ego coordinates: see docs/rig.md"
+        )
+    return indices
+
+
 def _intervals(ranks_bev: Int32) -> tuple[Int32, Int32]:
     """Starts and lengths of the runs of equal values."""
     changes = np.flatnonzero(ranks_bev[1:] != ranks_bev[:-1]) + 1

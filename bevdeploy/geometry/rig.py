@@ -21,6 +21,8 @@ from bevdeploy.geometry.frames import compose, rotation_from_quaternion
 from bevdeploy.paths import write_text
 
 RIG_FORMAT = "bevdeploy.rig/1"
+MAX_SIDE_PX = 2**14
+"""Of a raw image; beyond, a slip of the keyboard asks for all the memory there is."""
 _CAMERA_KEYS = {"name", "width_px", "height_px", "K", "ego_from_cam"}
 
 
@@ -42,8 +44,8 @@ class Camera:
 
         if not self.name:
             raise GeometryError("a camera without a name; names map image files to cameras")
-        if self.width_px < 1 or self.height_px < 1:
-            raise fail(f"image of {self.width_px} x {self.height_px} px")
+        if not (1 <= self.width_px <= MAX_SIDE_PX and 1 <= self.height_px <= MAX_SIDE_PX):
+            raise fail(f"image of {self.width_px} x {self.height_px} px, a side has 1 to {MAX_SIDE_PX}")
         if self.K.shape != (3, 3) or not np.isfinite(self.K).all():
             raise fail("K must be nine finite numbers, 3 rows of 3")
         if self.K[0, 0] <= 0 or self.K[1, 1] <= 0 or not np.allclose(self.K[2], [0, 0, 1]):

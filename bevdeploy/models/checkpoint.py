@@ -140,6 +140,9 @@ def _check_sums(path: Path) -> None:
     """The checksums that torch writes and never looks at: a flipped bit would be another weight."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            for record in archive.infolist():
+                if record.compress_type != zipfile.ZIP_STORED:  # torch stores; a megabyte may unpack to all memory
+                    raise CheckpointError(f"{path}: damaged checkpoint: {record.filename!r} is compressed")
             damaged = archive.testzip()
         if damaged is not None:
             raise CheckpointError(f"{path}: damaged checkpoint: wrong checksum of {damaged!r}; copy the file again")
@@ -153,13 +156,23 @@ def _load_weights(path: Path, student: Student, weights: Mapping[str, Any]) -> N
             f"{path}: weights do not fit {student.spec.name}: {len(missing)} missing{_some(missing)}, "
             f"{len(unknown)} unknown{_some(unknown)}"
         )
+    numbers: dict[str, torch.Tensor] = {}
     for key, value in weights.items():
         if not isinstance(value, torch.Tensor) or value.shape != want[key].shape:
             got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
             raise CheckpointError(f"{path}: {key}: expected {tuple(want[key].shape)}, got {got}")
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        if not _is_plain(value):
+            raise CheckpointError(f"{path}: {key}: expected plain numbers, got {value.dtype} {value.layout} {value.device}")
+        numbers[key] = value.detach().to(want[key].dtype)  # beyond float32, a float64 becomes infinity
+        if not bool(torch.isfinite(numbers[key]).all()):
             raise CheckpointError(f"{path}: {key} holds NaN or infinity")
-    student.load_state_dict(dict(weights))
+    student.load_state_dict(numbers)
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    """Not sparse, quantised, complex or without data, as some tensors are that torch reads as weights."""
+    stored = value.device.type == "cpu" and value.layout == torch.strided
+    return stored and not value.is_quantized and not value.is_complex()
 
 
 def _some(names: list[str]) -> str:

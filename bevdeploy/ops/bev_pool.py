@@ -35,11 +35,14 @@ def bev_pool(depth: Tensor, feat: Tensor, ranks: PoolRanks) -> Tensor:
     _check(depth, feat, ranks)
     b, z, y, x = ranks.grid
     channels = feat.shape[-1]
-    summed = torch.ops.bevdeploy.bev_pool(
-        depth.reshape(-1).float() if depth.dtype.itemsize == 2 else depth.reshape(-1),
-        feat.reshape(-1, channels).float() if feat.dtype.itemsize == 2 else feat.reshape(-1, channels),
-        *ranks.tensors(),
-    )  # [B*Z*Y*X, C]
+    flat_depth, flat_feat = depth.reshape(-1), feat.reshape(-1, channels)  # [B*N*D*Hf*Wf], [B*N*Hf*Wf, C]
+    if feat.dtype.itemsize == 2:
+        flat_depth, flat_feat = flat_depth.float(), flat_feat.float()
+    differentiated = torch.is_grad_enabled() and (depth.requires_grad or feat.requires_grad)
+    if differentiated or torch.compiler.is_compiling():
+        summed = torch.ops.bevdeploy.bev_pool(flat_depth, flat_feat, *ranks.tensors())  # [B*Z*Y*X, C]
+    else:  # the operator's Python dispatch takes a tenth of a small pool
+        summed = _bag(flat_feat, ranks.ranks_feat, ranks.cell_offsets, flat_depth.index_select(0, ranks.ranks_depth))
     bev: Tensor = summed.reshape(b, z, y, x, channels).permute(0, 1, 4, 2, 3)  # [B, Z, C, Y, X]
     return bev.reshape(b, z * channels, y, x).to(feat.dtype)
 

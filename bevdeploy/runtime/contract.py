@@ -27,6 +27,9 @@ CONTRACT_FORMAT = "bevdeploy.contract/1"
 CONTRACT_DIGEST_KEY = "bevdeploy.contract"
 """Key of the digest in the ONNX file's metadata."""
 
+DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64", "bool")
+"""NumPy names of the types that inputs and outputs may have."""
+
 IoMode = Literal["frames", "tensor"]
 GeometryMode = Literal["runtime", "baked"]
 
@@ -172,7 +175,8 @@ def _contract_from_document(document: Mapping[str, Any]) -> Contract:
 
 def _tensor_from_document(spec: Mapping[str, Any]) -> TensorSpec:
     shape = tuple(int(size) for size in spec["shape"])
-    np.dtype(spec["dtype"])
+    if spec["dtype"] not in DTYPES:
+        raise ValueError(f"unknown dtype {spec['dtype']!r}")
     return TensorSpec(str(spec["name"]), shape, str(spec["dtype"]), str(spec["unit"]), str(spec["meaning"]))
 
 

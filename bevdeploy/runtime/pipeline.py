@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bevdeploy.errors import ContractError, FrameSourceError
-from bevdeploy.geometry.pool_tables import tables_from_rig
+from bevdeploy.geometry.pool_tables import tables_from_indices
+from bevdeploy.geometry.ranks import seen_indices
 from bevdeploy.geometry.rig import CameraRig
 from bevdeploy.runtime.contract import Contract
 from bevdeploy.runtime.postprocess import result_from_dense, result_from_frames
@@ -76,8 +77,9 @@ class Pipeline:
                     "(bevdeploy export CKPT --geometry baked --rig FILE) or with --geometry runtime"
                 )
         else:
-            tables = tables_from_rig(rig, contract.geometry, contract.table_sizes).arrays()
-            self._tables = {name: table.copy() for name, table in tables.items()}
+            indices = seen_indices(rig, contract.geometry)
+            tables = tables_from_indices(indices, contract.geometry, len(rig.cameras), contract.table_sizes)
+            self._tables = {name: table.copy() for name, table in tables.arrays().items()}
             for table in self._tables.values():
                 table.flags.writeable = False  # a runner may know a table by its identity
         self.rig = rig

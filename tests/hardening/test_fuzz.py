@@ -32,14 +32,15 @@ import pytest
 from bevdeploy.engines.target import load_target
 from bevdeploy.errors import BevDeployError
 from bevdeploy.geometry import CameraRig, load_rig
+from bevdeploy.geometry.pool_tables import tables_from_rig
 from bevdeploy.paths import data_dir
 from bevdeploy.runtime import Pipeline, load_contract
 from bevdeploy.runtime.contract import contract_path
 from bevdeploy.runtime.manifest import EngineManifest, check_manifest, load_manifest
 
 BUILDER = "tiny_student:tiny"
-CASES = {"contract": 500, "manifest": 400, "recipe": 320, "target": 320, "rig": 500, "checkpoint": 330, "onnx": 240}
-"""Mutations of the default run, 2,390 in total."""
+CASES = {"contract": 500, "manifest": 400, "recipe": 320, "target": 320, "rig": 500, "checkpoint": 280, "onnx": 220}
+"""Mutations of the default run, 2,540 in total."""
 CASE_S = 30
 """A case that takes longer hangs."""
 MEMORY_MIB = 700
@@ -232,6 +233,7 @@ def test_rig(rig: CameraRig, exported: Any, mutation: ModuleType, tmp_path: Path
         for camera in loaded.cameras:
             assert np.isfinite(camera.K).all() and np.isfinite(camera.ego_from_cam).all()
         try:
+            tables_from_rig(loaded, contract.geometry)
             pipeline.recalibrate(loaded)
         except BevDeployError as error:  # its message names cameras and sizes, the caller knows the file
             assert wrong_message(type(error)(f"{path.name}: {error}"), path) is None, str(error)[:500]
@@ -246,7 +248,9 @@ def readers(checkpoints: tuple[Path, Path]) -> Callable[[Path], Any]:
 
     from bevdeploy.models import load_checkpoint
 
-    want = {key: (value.shape, value.dtype) for key, value in load_checkpoint(checkpoints[0], BUILDER).state_dict().items()}
+    want = {
+        key: (value.shape, value.dtype) for key, value in load_checkpoint(checkpoints[0], BUILDER).state_dict().items()
+    }
 
     def load(path: Path) -> None:
         with warnings.catch_warnings():
@@ -341,7 +345,9 @@ def test_strange_weights(checkpoints: tuple[Path, Path], readers: Load, tmp_path
         {"x" * 100_000: 1},
     ],
 )
-def test_arguments_of_a_named_student(arguments: dict[str, Any], checkpoints: tuple[Path, Path], tmp_path: Path) -> None:
+def test_arguments_of_a_named_student(
+    arguments: dict[str, Any], checkpoints: tuple[Path, Path], tmp_path: Path
+) -> None:
     """Refused, at the latest because the weights do not fit, and before memory is asked for."""
     import torch
 
@@ -364,7 +370,10 @@ def test_an_archive_that_unpacks_to_more_than_it_is(checkpoints: tuple[Path, Pat
     from bevdeploy.models import load_checkpoint
 
     path = tmp_path / "bomb.pth"
-    with zipfile.ZipFile(checkpoints[0]) as good, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bad:
+    with (
+        zipfile.ZipFile(checkpoints[0]) as good,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bad,
+    ):
         for info in good.infolist():
             with bad.open(info.filename, "w", force_zip64=True) as record:
                 record.write(good.read(info))

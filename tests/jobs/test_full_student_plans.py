@@ -1,4 +1,4 @@
-"""The student of the car, at its real size, becomes plans on a machine without a GPU: NVIDIA's parser and builder agree."""
+"""The student of the car, at its real size, becomes plans on a machine without a GPU."""
 
 from __future__ import annotations
 
