@@ -151,7 +151,7 @@ def parity_of_graph(
     Raises:
         EngineError: ONNX Runtime refuses the graph.
     """
-    contract, reference, gates = graph.contract, graph.reference, recipe.gates[graph.precision]
+    contract, reference, gates = graph.contract, graph.reference, recipe.gates_of(graph.precision)
     torch_runner = TorchRunner(deploy_module(graph.student, reference), reference)
     shipped = OnnxRunner.from_bytes(graph.model.SerializeToString(), contract)
     opened = OnnxRunner.from_bytes(graph.opened.SerializeToString(), contract) if contract.io == "frames" else shipped
@@ -173,9 +173,7 @@ def parity_of_graph(
 
 
 def _feeds(runner: Runner, contract: Contract, case: ParityCase) -> dict[str, NDArray[Any]]:
-    feeds = Pipeline(runner, contract, case.rig).feeds(case.frames)
-    takes_ego_state = any(spec.name == "ego_state" for spec in contract.inputs)
-    return {**feeds, "ego_state": PARITY_EGO_STATE} if takes_ego_state else feeds
+    return Pipeline(runner, contract, case.rig).feeds(case.frames, PARITY_EGO_STATE)
 
 
 def parity_path(onnx_path: Path, precision: Precision) -> Path:
@@ -195,12 +193,16 @@ def write_export(graph: StudentGraph, report: ParityReport, onnx_path: Path) -> 
         raise OutputError(f"{onnx_path}: {len(content)} bytes, an ONNX file holds at most {MAX_ONNX_BYTES}")
     contract_file = contract_path(onnx_path)
     parity_file = parity_path(onnx_path, graph.precision)
-    texts = {contract_file: graph.contract.document(), parity_file: report.document()}
+    contents = {  # named in reverse: a graph without its contract is refused, one without its report is whole
+        parity_file: json.dumps(report.document(), indent=1).encode() + b"\n",
+        onnx_path: content,
+        contract_file: json.dumps(graph.contract.document(), indent=1).encode() + b"\n",
+    }
     with ExitStack() as renamed_last:  # all are on disk before the first takes its name
-        parts = [renamed_last.enter_context(replacing(path)) for path in (onnx_path, *texts)]
-        parts[0].write_bytes(content)
-        for part, document in zip(parts[1:], texts.values(), strict=True):
-            part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        for part in parts:
+        parts = {path: renamed_last.enter_context(replacing(path)) for path in contents}
+        for path, part in parts.items():
+            part.write_bytes(contents[path])
+        for part in parts.values():
             flush(part)
+        parity_file.unlink(missing_ok=True)  # so that no report ever lies beside the graph of other weights
     return onnx_path, contract_file, parity_file

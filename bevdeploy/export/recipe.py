@@ -29,7 +29,17 @@ class ExportRecipe:
     table_headroom: float
     """Pool tables are this much larger than the export rig needs, so that another rig fits."""
     gates: dict[Precision, Gates]
-    """Tolerances of each precision's file against PyTorch in fp32."""
+    """Tolerances of each precision's file against PyTorch in fp32; a precision without them cannot be exported."""
+
+    def gates_of(self, precision: Precision) -> Gates:
+        """The tolerances of one precision.
+
+        Raises:
+            RecipeError: the recipe has none for it.
+        """
+        if precision not in self.gates:
+            raise RecipeError(f"the recipe of {self.student} has no table [gates.{precision}]; see export/README.md")
+        return self.gates[precision]
 
 
 _KEYS = {
@@ -40,7 +50,7 @@ _KEYS = {
     "gates": Key("a table with fp32 and fp16", lambda value: isinstance(value, dict), required=True),
 }
 _PRECISIONS = {
-    name: Key("a table of tolerances", lambda value: isinstance(value, dict), required=True)
+    name: Key("a table of tolerances", lambda value: isinstance(value, dict), required=name == "fp32")
     for name in get_args(Precision)
 }
 _GATES = {
@@ -71,7 +81,11 @@ def load_recipe(name_or_path: str | Path) -> ExportRecipe:
     problems: list[str] = []
     values = checked(toml_document(path), _KEYS, "", problems)
     precisions = checked(_table(values["gates"]), _PRECISIONS, "gates.", problems)
-    gates = {name: checked(_table(precisions[name]), _GATES, f"gates.{name}.", problems) for name in _PRECISIONS}
+    gates = {
+        name: checked(_table(table), _GATES, f"gates.{name}.", problems)
+        for name, table in precisions.items()
+        if table is not None
+    }
     if problems:
         listed = "".join(f"\n  {problem}" for problem in problems)
         raise RecipeError(f"{path}: not a usable export recipe:{listed}\nThe keys are described in export/README.md")

@@ -162,7 +162,9 @@ def _load_weights(path: Path, student: Student, weights: Mapping[str, Any]) -> N
             got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
             raise CheckpointError(f"{path}: {key}: expected {tuple(want[key].shape)}, got {got}")
         if not _is_plain(value):
-            raise CheckpointError(f"{path}: {key}: expected plain numbers, got {value.dtype} {value.layout} {value.device}")
+            raise CheckpointError(
+                f"{path}: {key}: expected plain numbers, got {value.dtype} {value.layout} {value.device}"
+            )
         numbers[key] = value.detach().to(want[key].dtype)  # beyond float32, a float64 becomes infinity
         if not bool(torch.isfinite(numbers[key]).all()):
             raise CheckpointError(f"{path}: {key} holds NaN or infinity")

@@ -17,11 +17,6 @@ class ImageEncoder(nn.Module):
         self.backbone = ResNet18(width)
         self.neck = nn.Sequential(conv_bn_relu(12 * width, channels, 1), conv_bn_relu(channels, channels))
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """What the convolutions compute in."""
-        return self.backbone.conv1.weight.dtype
-
     def forward(self, images: Tensor) -> Tensor:
         """[B*N, 3, H, W] to [B*N, channels, Hf, Wf]."""
         c4, c5 = self.backbone(images)

@@ -45,10 +45,15 @@ class Student(nn.Module):
         self.planning = planning
         self.register_buffer("group_of_class", torch.tensor(spec.tasks.group_of_class), persistent=False)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the image encoder computes in."""
+        return next(self.image_encoder.parameters()).dtype
+
     def forward(self, inputs: StudentInputs) -> StudentOutputs:
         """Dense outputs of all tasks; shapes in `StudentInputs` and `StudentOutputs`."""
         cameras = inputs.images.shape[1]
-        images = inputs.images.flatten(0, 1).to(self.image_encoder.dtype)  # [B*N, 3, H, W]
+        images = inputs.images.flatten(0, 1).to(self.dtype)  # [B*N, 3, H, W]
         features = self.image_encoder(images)  # [B*N, Ci, Hf, Wf]
         depth, feat = self.view_transform.lift(features, cameras)  # [B, N, D, Hf, Wf], [B, N, Hf, Wf, C]
         pooled = self.view_transform.splat(depth, feat, inputs.pool)  # [B, Z*C, Y, X]

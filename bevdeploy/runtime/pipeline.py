@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bevdeploy.errors import ContractError, FrameSourceError
 from bevdeploy.geometry.pool_tables import tables_from_indices
@@ -20,6 +20,7 @@ from bevdeploy.runtime.preprocess import images_from_frames
 from bevdeploy.runtime.result import BevResult
 from bevdeploy.runtime.runner import Runner
 
+EGO_STATE = 9
 Frames = Sequence[NDArray[np.uint8]]
 """RGB images [Hraw, Wraw, 3], one per camera in network order."""
 
@@ -84,26 +85,40 @@ class Pipeline:
                 table.flags.writeable = False  # a runner may know a table by its identity
         self.rig = rig
 
-    def feeds(self, frames: Frames) -> dict[str, NDArray[Any]]:
-        """The graph's inputs for one frame per camera.
+    def feeds(self, frames: Frames, ego_state: ArrayLike | None = None) -> dict[str, NDArray[Any]]:
+        """The graph's inputs for one frame per camera; arguments as `infer`.
 
         Raises:
             FrameSourceError: a camera is missing, or an image has another size than the rig's.
         """
         self._check_frames(frames)
+        geometry: dict[str, NDArray[Any]] = dict(self._tables)
+        if self.takes_ego_state:
+            state = np.zeros(EGO_STATE) if ego_state is None else np.asarray(ego_state)
+            geometry["ego_state"] = state.reshape(1, EGO_STATE).astype(np.float32)
         if self.contract.io == "frames":
-            return {"frames": np.stack(frames), **self._tables}  # [N, Hraw, Wraw, 3]
+            return {"frames": np.stack(frames), **geometry}  # [N, Hraw, Wraw, 3]
         images = images_from_frames(frames, self.contract.geometry.net_hw, self.contract.preprocessing)
-        return {"images": images, **self._tables}  # [1, N, 3, H, W]
+        return {"images": images, **geometry}  # [1, N, 3, H, W]
 
-    def infer(self, frames: Frames) -> BevResult:
+    @property
+    def takes_ego_state(self) -> bool:
+        """Whether the plan of this student reads the ego vehicle's state."""
+        return any(spec.name == "ego_state" for spec in self.contract.inputs)
+
+    def infer(self, frames: Frames, ego_state: ArrayLike | None = None) -> BevResult:
         """The BEV result of one frame per camera; stage times are in `last_times`.
+
+        Args:
+            frames: RGB images [Hraw, Wraw, 3], one per camera in network order.
+            ego_state: [9] velocity (m/s), acceleration (m/s2) and rotation rate (rad/s), for students that read it;
+                None means standing still.
 
         Raises:
             FrameSourceError: as `feeds`.
         """
         start = self.clock()
-        feeds = self.feeds(frames)
+        feeds = self.feeds(frames, ego_state)
         ready = self.clock()
         outputs = self.runner.run(feeds)
         done = self.clock()

@@ -50,6 +50,8 @@ def test_defaults(tmp_path: Path) -> None:
     recipe = load_recipe(path)
     assert (recipe.opset, recipe.resize, recipe.table_headroom) == (20, "linear", 1.25)
     assert recipe == load_recipe(str(path))
+    with pytest.raises(RecipeError, match=r"the recipe of s has no table \[gates\.fp16\]"):
+        recipe.gates_of("fp16")
 
 
 @pytest.mark.parametrize(

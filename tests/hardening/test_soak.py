@@ -23,8 +23,8 @@ RIG_FRAMES = 500
 """Frames between two recalibrations."""
 SAMPLE_FRAMES = 20
 GROWTH_MIB = 4.0
-"""An outputs' set is 30 KiB, a table set 40 KiB: keeping one of a thousand frames would show as 10,000 times 30 KiB / 1000,
-and keeping each as 290 MiB. Allocators give back and take whole MiB at a time, which is the noise."""
+"""Keeping one array of 1 KiB a frame, of the 30 KiB that a frame yields, would show as 8 MiB. Allocators take and give back
+by the MiB, which is the noise."""
 STATM_RESIDENT = 1
 
 
@@ -73,7 +73,9 @@ def test_ten_thousand_frames(exported: Any, rig: CameraRig) -> None:
             pipeline.recalibrate(rigs[which])
         result = pipeline.infer(sets[frame % INPUTS])
         got = digest(result)
-        assert got == want.setdefault((which, frame % INPUTS), got), f"frame {frame} differs from the first of its input"
+        assert got == want.setdefault((which, frame % INPUTS), got), (
+            f"frame {frame} differs from the first of its input"
+        )
         if frame % SAMPLE_FRAMES == 0:
             memory_mib.append(resident_mib())
             open_files.append(descriptors())
@@ -85,4 +87,6 @@ def test_ten_thousand_frames(exported: Any, rig: CameraRig) -> None:
     early, late = statistics.median(memory_mib[tenth : 2 * tenth]), statistics.median(memory_mib[-tenth:])
     print(f"\n{early:.1f} to {late:.1f} MiB, {open_files[tenth]} to {open_files[-1]} files")
     assert late - early < GROWTH_MIB, f"{early:.1f} MiB grew to {late:.1f} MiB over {FRAMES} frames"
-    assert max(open_files[tenth:]) == min(open_files[tenth:]), f"open files went from {open_files[tenth]} to {open_files[-1]}"
+    assert max(open_files[tenth:]) == min(open_files[tenth:]), (
+        f"open files went from {open_files[tenth]} to {open_files[-1]}"
+    )

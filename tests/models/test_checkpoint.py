@@ -165,7 +165,7 @@ def test_a_torchscript_archive(tmp_path: Path, refused: Callable[[Path], str]) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
         torch.jit.script(torch.nn.ReLU()).save(str(path))
-    assert "cannot be read as a checkpoint" in refused(path)
+    assert "damaged checkpoint" in refused(path)
 
 
 @pytest.mark.parametrize(
