@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from bevdeploy.export import load_recipe
 from bevdeploy.export.recipe import recipe_names
 from bevdeploy.models import STUDENTS
 from bevdeploy.paths import data_dir
+from bevdeploy.runtime.parity import Gates
 
 FILES = sorted(data_dir("export").rglob("*.toml"))
-GATES = ("dense_relative_l2", "scores", "boxes", "trajectories_m", "plans_m", "decoder")
+GATES = tuple(field.name for field in fields(Gates))
 GOOD = 'student = "s"\n[gates.fp32]\n' + "".join(f"{name} = 1e-3\n" for name in GATES)
 
 

@@ -264,6 +264,7 @@ def readers(checkpoints: tuple[Path, Path]) -> Callable[[Path], Any]:
     return load
 
 
+@pytest.mark.slow
 def test_checkpoint(
     checkpoints: tuple[Path, Path], readers: Load, mutation: ModuleType, tmp_path: Path, guard: Guard
 ) -> None:
@@ -453,6 +454,7 @@ def test_no_code_is_executed(
     assert marker.exists()
 
 
+@pytest.mark.slow
 def test_onnx(exported: Any, rig: CameraRig, mutation: ModuleType, tmp_path: Path, guard: Guard) -> None:
     """A graph that still opens has its contract's inputs and outputs, and runs or says why not."""
     from bevdeploy.runtime.onnx_runner import OnnxRunner
@@ -479,6 +481,12 @@ def test_onnx(exported: Any, rig: CameraRig, mutation: ModuleType, tmp_path: Pat
     fuzzed("onnx", mutants, path, load, guard)
 
 
+GRAPH_FAULTS = (
+    "type", "domain", "input", "twice", "gone", "attribute", "dims", "kind", "raw", "external", "loop", "opset", "output",
+    "shape", "metadata", "function",
+)  # fmt: skip
+
+
 def damaged_graph(rng: random.Random, content: bytes) -> tuple[str, bytes]:
     """One wrong place in a protobuf message that is still one."""
     import onnx
@@ -486,8 +494,7 @@ def damaged_graph(rng: random.Random, content: bytes) -> tuple[str, bytes]:
     model = onnx.ModelProto.FromString(content)
     graph = model.graph
     node, tensor = rng.choice(graph.node), rng.choice(graph.initializer)
-    how = rng.choice(("type", "domain", "input", "twice", "gone", "attribute", "dims", "kind", "raw", "external", "loop",
-                      "opset", "output", "shape", "metadata", "function"))  # fmt: skip
+    how = rng.choice(GRAPH_FAULTS)
     if how == "type":
         node.op_type = rng.choice(("Add", "If", "Loop", "Nonsense", "", "ConstantOfShape", "Reshape"))
     elif how == "domain":

@@ -23,8 +23,8 @@ RIG_FRAMES = 500
 """Frames between two recalibrations."""
 SAMPLE_FRAMES = 20
 GROWTH_MIB = 4.0
-"""Keeping one array of 1 KiB a frame, of the 30 KiB that a frame yields, would show as 8 MiB. Allocators take and give back
-by the MiB, which is the noise."""
+"""Keeping one array of 1 KiB a frame, of the 30 KiB that a frame yields, would show as 8 MiB. Allocators take and give
+back by the MiB, which is the noise."""
 STATM_RESIDENT = 1
 
 
