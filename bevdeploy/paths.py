@@ -43,6 +43,8 @@ def check_writable(path: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name in the folder of `path`; renamed to `path` when the block ends well, removed otherwise.
 
+    Only kill -9 or a power cut leaves one behind, hidden as `.NAME.*.part`; no later run reads it or takes its name.
+
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """

@@ -199,10 +199,9 @@ def write_export(graph: StudentGraph, report: ParityReport, onnx_path: Path) -> 
         contract_file: json.dumps(graph.contract.document(), indent=1).encode() + b"\n",
     }
     with ExitStack() as renamed_last:  # all are on disk before the first takes its name
-        parts = {path: renamed_last.enter_context(replacing(path)) for path in contents}
-        for path, part in parts.items():
-            part.write_bytes(contents[path])
-        for part in parts.values():
+        for path, written in contents.items():
+            part = renamed_last.enter_context(replacing(path))
+            part.write_bytes(written)
             flush(part)
         parity_file.unlink(missing_ok=True)  # so that no report ever lies beside the graph of other weights
     return onnx_path, contract_file, parity_file

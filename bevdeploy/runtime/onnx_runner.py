@@ -181,7 +181,7 @@ class OnnxRunner:
 
     def _options(self) -> Any:
         options = _onnxruntime().SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it logs as an error comes as an exception too
         options.intra_op_num_threads = self._threads
         return options
 

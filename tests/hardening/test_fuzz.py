@@ -150,6 +150,16 @@ def test_enough_of_them() -> None:
     assert sum(CASES.values()) >= 2000
 
 
+def test_a_message_suits_any_terminal() -> None:
+    """What a hostile file can put into it: escapes, surrogates, blank lines, a megabyte."""
+    text = str(BevDeployError("s.onnx: \x1b[2J\ud800\u202e 車 é\n\n  \nnext\r" + "x" * 10**6))
+    assert text.startswith("s.onnx: \\x1b[2J\\ud800\\u202e 車 é\nnext\\rx")
+    assert text.endswith("x ... " + "x" * 1000)
+    assert len(text) < 7000 and wrong_message(BevDeployError(text), Path("s.onnx")) is None
+    text.encode("utf-8")
+    assert str(BevDeployError("two lines:\n  the second")) == "two lines:\n  the second"
+
+
 def test_contract(exported: Any, mutation: ModuleType, tmp_path: Path, guard: Guard) -> None:
     """One that still loads is the graph's own, or its digest refuses it."""
     content = contract_path(exported.onnx).read_bytes()
@@ -401,10 +411,11 @@ def evil_pickles(marker: Path) -> dict[str, bytes]:
         "STACK_GLOBAL": b"\x80\x04\x8c\x02os\x8c\x06system\x93" + text + b"\x85R.",
         "exec": b"\x80\x02cbuiltins\nexec\n" + source + b"\x85R.",
         "eval": b"\x80\x02cbuiltins\neval\n" + source + b"\x85R.",
-        "getattr": b"\x80\x02cbuiltins\ngetattr\n(c" + b"builtins\n__import__\n(X\x02\x00\x00\x00ostRX\x06\x00\x00\x00systemtR"
-        + text + b"\x85R.",
+        "getattr": b"\x80\x02cbuiltins\ngetattr\n(cbuiltins\n__import__\n(X\x02\x00\x00\x00ostR"
+        + b"X\x06\x00\x00\x00systemtR" + text + b"\x85R.",
         "map": b"\x80\x02cbuiltins\nlist\ncbuiltins\nmap\ncos\nsystem\n]" + text + b"a\x86R\x85R.",
-        "BUILD state": b"\x80\x02ctypes\nSimpleNamespace\n)R}(X\x0c\x00\x00\x00__setstate__cos\nsystem\nub" + text + b"b.",
+        "BUILD state": b"\x80\x02ctypes\nSimpleNamespace\n)R}(X\x0c\x00\x00\x00__setstate__cos\nsystem\nub"
+        + text + b"b.",
         "EXT1": b"\x80\x02\x82\xf0" + text + b"\x85R.",
         "EXT2": b"\x80\x02\x83\xf0\x00" + text + b"\x85R.",
         "in a list": b"\x80\x02](cos\nsystem\n" + text + b"\x85Re.",
@@ -455,7 +466,14 @@ def test_no_code_is_executed(
 
 
 @pytest.mark.slow
-def test_onnx(exported: Any, rig: CameraRig, mutation: ModuleType, tmp_path: Path, guard: Guard) -> None:
+def test_onnx(
+    exported: Any,
+    rig: CameraRig,
+    mutation: ModuleType,
+    tmp_path: Path,
+    guard: Guard,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     """A graph that still opens has its contract's inputs and outputs, and runs or says why not."""
     from bevdeploy.runtime.onnx_runner import OnnxRunner
 
@@ -479,11 +497,12 @@ def test_onnx(exported: Any, rig: CameraRig, mutation: ModuleType, tmp_path: Pat
             assert result.boxes.shape == (5, 9) and result.plans_m.shape == (3, 6, 2)
 
     fuzzed("onnx", mutants, path, load, guard)
+    assert capfd.readouterr().err == "", "ONNX Runtime writes past the error message"
 
 
 GRAPH_FAULTS = (
-    "type", "domain", "input", "twice", "gone", "attribute", "dims", "kind", "raw", "external", "loop", "opset", "output",
-    "shape", "metadata", "function",
+    "type", "domain", "input", "twice", "gone", "attribute", "dims", "kind", "raw", "external", "loop", "opset",
+    "output", "shape", "metadata", "function",
 )  # fmt: skip
 
 
