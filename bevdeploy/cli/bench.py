@@ -32,17 +32,13 @@ def bench(
 
     Exit code 3 when the target's budget is not shown to be met.
     """
-    import json
-
-    from rich.console import Console
-
+    from bevdeploy.cli.console import say, write_report
     from bevdeploy.engines.bench import BenchSettings
     from bevdeploy.engines.bench import bench as measured
     from bevdeploy.engines.target import load_target
     from bevdeploy.geometry.rig import load_rig
     from bevdeploy.jobs.frames import frame_source
     from bevdeploy.jobs.open_pipeline import open_pipeline
-    from bevdeploy.paths import write_text
     from bevdeploy.report.bench_card import bench_card
     from bevdeploy.report.bench_page import bench_page
     from bevdeploy.report.html import save_html
@@ -57,9 +53,8 @@ def bench(
         pipeline = open_pipeline(engine, given or next((each.rig for each in sets), None), threads)
     with _progress_bar() as progress:
         report = measured(pipeline, [each.frames for each in sets], settings, progress, engine=engine)
-    Console().print(bench_card(report))
-    if json_file is not None:
-        write_text(json_file, json.dumps(report.document(), indent=1) + "\n")
+    say(bench_card(report))
+    write_report(json_file, report)
     if html_file is not None:
         save_html(bench_page(report), html_file)
     if report.verdict.gate_failed:

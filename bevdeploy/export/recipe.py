@@ -69,9 +69,8 @@ def load_recipe(name_or_path: str | Path) -> ExportRecipe:
     Raises:
         RecipeError: no such recipe, or a file with unknown keys or wrong values; all of them are in the message.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml" and not path.is_file():
-        names = recipe_names()
+    path, names = Path(name_or_path), recipe_names()
+    if str(name_or_path) in names or (path.suffix != ".toml" and not path.is_file()):
         if str(name_or_path) not in names:
             raise RecipeError(
                 f"no export recipe {str(name_or_path)!r}{nearest(str(name_or_path), names)}; there are "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +15,19 @@ from bevdeploy.export.own_student import check_student, tracing_errors
 from bevdeploy.export.recipe import Precision
 from bevdeploy.geometry import Camera, CameraRig, surround_rig
 from bevdeploy.geometry.frames import compose, rotation_from_quaternion
+from bevdeploy.geometry.pool_tables import sizes_of_need
+from bevdeploy.geometry.ranks import seen_indices
 from bevdeploy.jobs.frames import frame_source
 from bevdeploy.models import load_checkpoint
 from bevdeploy.paths import check_writable
-from bevdeploy.runtime.contract import GeometryMode, IoMode
+from bevdeploy.runtime.contract import Contract, GeometryMode, IoMode
 from bevdeploy.runtime.parity import ParityReport
 
 NOISE_SEED = 7
 NOISE_MEAN, NOISE_STD = 115.0, 58.0
 """About those of ImageNet, 0..255: normalised, the noise has variance 1."""
+MOVED = "moved rig"
+"""Name of the case; left out where the tables have no head room for it."""
 MOVED_DEG = 0.5
 
 
@@ -56,6 +61,12 @@ class ExportReport:
     options: ExportOptions
     parity: ParityReport
 
+    def document(self) -> dict[str, Any]:
+        """The JSON document."""
+        fields = asdict(self)
+        del fields["parity"]
+        return {**fields, "parity": self.parity.document()}
+
 
 def export_checkpoint(
     checkpoint: Path,
@@ -76,6 +87,7 @@ def export_checkpoint(
     advance("reading the checkpoint")
     student = load_checkpoint(checkpoint, options.builder)
     recipe = load_recipe(options.recipe or student.spec.name)
+    recipe.gates_of(options.precision)
     if options.table_headroom is not None:
         recipe = replace(recipe, table_headroom=options.table_headroom)
     if recipe.student != student.spec.name:
@@ -96,10 +108,17 @@ def export_checkpoint(
         graph = graph_of_student(
             student, recipe, rig or cases[0].rig, options.io, options.geometry_mode, precision=options.precision
         )
+    cases = [case for case in cases if case.name != MOVED or _fits(graph.contract, case.rig)]
     report = parity_of_graph(graph, recipe, cases, path.name, lambda case: advance(f"parity: {case}"))
     advance("writing")
     onnx_path, contract, parity_file = write_export(graph, report, path)
     return ExportReport(onnx_path, contract, parity_file, student.spec.name, onnx_path.stat().st_size, options, report)
+
+
+def _fits(contract: Contract, rig: CameraRig) -> bool:
+    """Whether the graph's tables have room for a rig."""
+    need, room = sizes_of_need(seen_indices(rig, contract.geometry)), contract.table_sizes
+    return need.rows <= room.rows and need.sums1 <= room.sums1 and need.sums2 <= room.sums2
 
 
 def default_output(checkpoint: Path, precision: Precision) -> Path:
@@ -130,7 +149,7 @@ def parity_cases(rig: CameraRig | None, options: ExportOptions) -> list[ParityCa
     noise = rng.normal(NOISE_MEAN, NOISE_STD, (len(rig.cameras), height_px, width_px, 3)).clip(0, 255).astype(np.uint8)
     cases.append(ParityCase("noise", tuple(noise), rig))
     if not baked:
-        cases.append(ParityCase("moved rig", cases[0].frames, moved_rig(cases[0].rig)))
+        cases.append(ParityCase(MOVED, cases[0].frames, moved_rig(cases[0].rig)))
     return cases
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bevdeploy.data import synthetic_frame_sets
 from bevdeploy.declaration import toml_document
-from bevdeploy.errors import BevDeployError, RecipeError
+from bevdeploy.errors import BevDeployError, GeometryError, RecipeError
 from bevdeploy.geometry import CameraRig
 from bevdeploy.jobs.open_pipeline import default_rig
 from bevdeploy.paths import data_dir
@@ -44,6 +44,8 @@ def parity_of_plan(
         return f"parity not run: {error}"
     try:
         checks = plan_checks(runner, reference, contract, rig, gates, advance)
+    except GeometryError as error:
+        return f"parity not run: the made-up rig does not fit this graph ({error})"
     finally:
         runner.close()
     return ParityReport(plan.name, f"{graph.name} in ONNX Runtime", tuple(checks))
@@ -71,7 +73,7 @@ def plan_checks(
     checks: list[Check] = []
     for case, frames in (("synthetic", street), ("noise", noise)):
         advance(f"parity: {case}")
-        feeds = {**_other_inputs(contract, rng), **pipeline.feeds(frames)}
+        feeds = {**pipeline.feeds(frames), **_other_inputs(contract, rng)}
         got, want = runner.run(feeds), reference.run(feeds)
         if contract.io == "tensor":
             checks += dense_checks(case, got, want, gates)

@@ -31,8 +31,8 @@ def half_student(student: Student) -> Student:
             raise CheckpointError(
                 f"{student.spec.name} has no module {name!r}: fp16 knows only the modules of bevdeploy's own students"
             ) from error
-        for key, weight in module.named_parameters():
-            if float(weight.detach().abs().max()) > 65504:
+        for key, weight in module.state_dict().items():
+            if weight.is_floating_point() and float(weight.abs().max()) > 65504:
                 raise CheckpointError(f"{name}.{key} holds values beyond float16's range (65504); export fp32")
         module.half()
     return half
