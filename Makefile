@@ -11,6 +11,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 DEMO ?=
 TESTS ?= tests
+# Two processes, whole files each, so that a file's graphs are traced once; WORKERS= for one process.
+WORKERS ?= --numprocesses 2 --dist loadfile
 
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
@@ -49,7 +51,7 @@ lint: .venv/dev.stamp
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) $(WORKERS)
 
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.bev_pool --markdown benchmarks/README.md

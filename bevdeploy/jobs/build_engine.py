@@ -230,10 +230,10 @@ def _plugin_variant(graph: Path, model: bytes) -> bytes:
 def _check_output(plan: Path, graph: Path, contract: Contract) -> None:
     """The contract goes where the plan goes, and replaces no other export's; nor does the plan replace its source."""
     check_writable(plan)
-    if plan.suffix != ".plan":
-        raise EngineError(f"{plan}: the name of a plan ends in .plan; give another with -o")
     if plan.resolve() == graph.resolve():
         raise EngineError(f"{plan}: the plan would replace the ONNX file; name another file: -o NAME.plan")
+    if plan.suffix != ".plan":
+        raise EngineError(f"{plan}: the name of a plan ends in .plan; give another with -o")
     beside = contract_path(plan)
     if beside.exists() and load_contract(beside).digest() != contract.digest():
         raise ContractError(

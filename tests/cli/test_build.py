@@ -190,7 +190,7 @@ def test_the_plugin_is_not_there_yet(graph: Path) -> None:
     onnx.save(model, graph)
     result = invoke(graph, "-t", "rtx", "--pool", "plugin")
     assert isinstance(result.exception, EngineError)
-    assert "bevdeploy plugins build" in str(result.exception)
+    assert "--pool native" in str(result.exception)
 
 
 def test_an_orins_plan_is_built_on_an_orin(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,7 +171,7 @@ def test_outputs_in_order_of_score_are_left_to_the_matched_checks() -> None:
     names = ("bev", "heatmap", "trajectory_offsets", "trajectory_logits", "trajectories", "agents")
     want = {name: rng.normal(size=(1, 2, 3, 4)).astype(np.float32) for name in names}
     checks = dense_checks("c", {name: value[..., ::-1] for name, value in want.items()}, want, GATES)
-    assert [check.output for check in checks] == ["bev", "heatmap"]
+    assert [check.output for check in checks] == ["bev", "bev", "heatmap"]
     assert not any(check.passed for check in checks)
 
 
