@@ -68,7 +68,7 @@ def whole(
     runner = OnnxRunner.from_bytes(graph.model.SerializeToString(), graph.contract, threads)
     feeds = Pipeline(runner, graph.contract, rig).feeds(frames)
     contenders: dict[str, Work] = {ORT: lambda: runner.run(feeds)}
-    tensors = [torch.from_numpy(feeds[spec.name]) for spec in graph.contract.inputs]
+    tensors = [torch.from_numpy(feeds[spec.name].copy()) for spec in graph.contract.inputs]
     names = [spec.name for spec in graph.contract.outputs]
     for layout, student in students.items():
         contenders[layout] = eager(deploy_module(student, graph.contract).eval(), tensors, names)
