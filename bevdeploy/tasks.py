@@ -17,6 +17,9 @@ DETECTION_TASKS: tuple[tuple[str, ...], ...] = (
 BOX_FIELDS = ("x_m", "y_m", "z_m", "width_m", "length_m", "height_m", "yaw_rad", "vx_mps", "vy_mps")
 """Columns of a decoded box: centre in the ego frame, size in nuScenes order, yaw about z, velocity in the ego frame."""
 
+EGO_STATE = 9
+"""Numbers of the ego state: velocity (m/s), acceleration (m/s2) and rotation rate (rad/s), three each."""
+
 LOG_SIZE_RANGE = (-5.0, 6.0)
 """Log sizes are clamped to it before exp, 7 mm to 400 m: no code of an untrained or broken head overflows."""
 

@@ -66,6 +66,10 @@ def run(
         tell=partial(typer.echo, err=True),
     )
     pipeline = open_pipeline(engine, frames.rig, threads)
+    if pipeline.takes_ego_state:
+        typer.echo(
+            "this student reads the ego state, which no source gives yet: it plans as if standing still", err=True
+        )
     with bar("frames", frames.count) as advance:
         report = run_frames(pipeline, engine, frames, output, options, advance)
     say(stream_card(report.stream))

@@ -8,9 +8,8 @@ from bevdeploy.geometry import CameraRig, TableSizes
 from bevdeploy.geometry.pool_tables import FAN_IN, ROW_POINTS, TABLE_NAMES
 from bevdeploy.models import StudentSpec
 from bevdeploy.models.heads.detection import CODES
-from bevdeploy.models.heads.planning import EGO_STATE
 from bevdeploy.runtime.contract import Contract, IoMode, Preprocessing, TensorSpec
-from bevdeploy.tasks import BOX_FIELDS
+from bevdeploy.tasks import BOX_FIELDS, EGO_STATE
 
 
 def contract_of_student(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
@@ -36,6 +35,7 @@ from bevdeploy.runtime.contract import (
 )
 from bevdeploy.runtime.onnx_runner import PRECISION_KEY, OnnxRunner
 from bevdeploy.runtime.parity import (
+    PARITY_EGO_STATE,
     Check,
     ParityReport,
     decoded_checks,
@@ -48,8 +48,6 @@ from bevdeploy.runtime.runner import Runner
 
 MAX_ONNX_BYTES = 2**31 - 1
 """A protobuf message cannot be larger."""
-PARITY_EGO_STATE = np.array([[8.0, 0.5, 0.0, -1.0, 0.3, 0.0, 0.0, 0.0, 0.1]], np.float32)
-"""m/s, m/s2, rad/s: braking in a bend; fed to students that take an ego state."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,9 @@ def parity_path(onnx_path: Path, precision: Precision) -> Path:
 
 
 def write_export(graph: StudentGraph, report: ParityReport, onnx_path: Path) -> tuple[Path, Path, Path]:
-    """Write graph, contract and parity report, all three or none; returns their paths.
+    """Write graph, contract and parity report, complete on the disk before the first takes its name.
+
+    Killed in between, a graph stands without its report, or is refused beside another contract; returns their paths.
 
     Raises:
         OutputError: a file cannot be written, or the model is larger than an ONNX file may be.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bevdeploy.data import FrameSet
@@ -21,13 +20,18 @@ from bevdeploy.jobs.open_pipeline import CHECKPOINTS, default_rig
 from bevdeploy.jobs.plan_parity import gates_of_student
 from bevdeploy.runtime import Contract, OnnxRunner, Pipeline, Runner
 from bevdeploy.runtime.contract import GeometryMode, IoMode
-from bevdeploy.runtime.parity import Check, Gates, ParityReport, decoded_checks, decoded_from_dense, dense_checks
+from bevdeploy.runtime.parity import (
+    PARITY_EGO_STATE,
+    Check,
+    Gates,
+    ParityReport,
+    decoded_checks,
+    decoded_from_dense,
+    dense_checks,
+)
 
 STAND_IN = "tinybev_r18"
 """Whose tolerances judge a student that has no recipe of its own among those that come with bevdeploy."""
-
-EGO_STATE = np.array([[8.0, 0.5, 0.0, -1.0, 0.3, 0.0, 0.0, 0.0, 0.1]], np.float32)
-"""m/s, m/s2, rad/s: braking in a bend; fed to students that take an ego state."""
 
 
 @dataclass(frozen=True)
@@ -175,10 +179,7 @@ def _gates(a: Side, b: Side) -> Gates:
 def _outputs(pipeline: Pipeline, frame_set: FrameSet) -> dict[str, NDArray[Any]]:
     if frame_set.rig.digest() != pipeline.rig.digest():
         pipeline.recalibrate(frame_set.rig)
-    feeds = pipeline.feeds(frame_set.frames)
-    if any(spec.name == "ego_state" for spec in pipeline.contract.inputs):
-        feeds["ego_state"] = EGO_STATE
-    return pipeline.runner.run(feeds)
+    return pipeline.runner.run(pipeline.feeds(frame_set.frames, PARITY_EGO_STATE))
 
 
 def _decoded(outputs: dict[str, NDArray[Any]], contract: Contract) -> dict[str, NDArray[Any]]:

@@ -138,8 +138,3 @@ def _stream(
     return FrameSource(
         source.name, rig, islice(held, limit), count, lambda frame_set: None, health=held.health, dropped=dropped
     )
-
-
-def frame_sets(source: Path | None, rig: CameraRig, limit: int) -> list[FrameSet]:
-    """The first `limit` frame sets of a source, decoded; arguments and errors as `frame_source`."""
-    return list(frame_source(source, rig, limit).sets)

@@ -1,7 +1,7 @@
 """Half precision: convolutions in float16, everything that names a place in float32.
 
 What stays float32: normalisation of the images, index tables, box codes and their decoding, coordinates, the two
-query decoders (3 % of the parameters' work) and every output. The depth distribution is float16, its weighted sums
+query decoders and every output. The depth distribution is float16, its weighted sums
 are accumulated in float32.
 """
 

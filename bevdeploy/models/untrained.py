@@ -13,6 +13,7 @@ from bevdeploy.models.blocks import BasicBlock
 from bevdeploy.models.checkpoint import Argument, build_student
 from bevdeploy.models.student import Student
 from bevdeploy.ops import pool_ranks
+from bevdeploy.tasks import EGO_STATE
 
 RESIDUAL_SCALE = 0.25
 """Residual branches start small (Goyal et al., 2017, start at 0): at 1, a fresh stack of norms amplifies rounding by an
@@ -53,7 +54,7 @@ def calibrate_norms(student: Student, images: Sequence[Tensor], rig: CameraRig) 
     student.train()
     for frame in images:
         ranks = pool_ranks([indices], geometry, len(rig.cameras))
-        ego_state = frame.new_zeros(1, 9) if student.spec.ego_state else None
+        ego_state = frame.new_zeros(1, EGO_STATE) if student.spec.ego_state else None
         student(StudentInputs(frame[None], ranks, ego_state))
     student.eval()
     for norm, momentum in zip(norms, momenta, strict=True):

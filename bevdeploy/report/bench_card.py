@@ -48,22 +48,23 @@ def _header(report: BenchReport) -> Text:
 def _latency_table(report: BenchReport) -> Table:
     table = _table("ms", "mean", "p50", "p90", "p99", "jitter", "FPS", "misses")
     for name, stats in (("network", report.network), ("application", report.application)):
-        missing = f"n/a (n={stats.n})"
-        table.add_row(
-            name,
-            f"{stats.mean_ms:.2f}",
-            f"{stats.p50_ms:.2f}",
-            f"{stats.p90_ms:.2f}",
-            missing if stats.p99_ms is None else f"{stats.p99_ms:.2f}",
-            f"{stats.std_ms:.2f}",
-            "n/a" if stats.fps is None else f"{stats.fps:.2f}",
-            _misses(stats) or missing,
-        )
+        table.add_row(*latency_cells(name, stats))
     return table
 
 
-def _misses(stats: LatencyStats) -> str | None:
-    return None if stats.misses is None else f"{stats.misses} ({stats.miss_percent:.2f} %)"
+def latency_cells(name: str, stats: LatencyStats) -> tuple[str, ...]:
+    """One figure as text: mean, p50, p90, p99, jitter, FPS, misses; for the card and the page."""
+    missing = f"n/a (n={stats.n})"
+    return (
+        name,
+        f"{stats.mean_ms:.2f}",
+        f"{stats.p50_ms:.2f}",
+        f"{stats.p90_ms:.2f}",
+        missing if stats.p99_ms is None else f"{stats.p99_ms:.2f}",
+        f"{stats.std_ms:.2f}",
+        "n/a" if stats.fps is None else f"{stats.fps:.2f}",
+        missing if stats.misses is None else f"{stats.misses} ({stats.miss_percent:.2f} %)",
+    )
 
 
 def _latency_note(report: BenchReport) -> Text:

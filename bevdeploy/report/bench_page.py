@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bevdeploy import __version__
 from bevdeploy.engines.bench_report import BenchReport
-from bevdeploy.engines.latency import LatencyStats
+from bevdeploy.report.bench_card import latency_cells
 from bevdeploy.report.html import Figure, Level, Page, Section, Table, Verdict
 from bevdeploy.report.latency_plot import latency_histogram
 
@@ -58,7 +58,7 @@ def bench_sections(report: BenchReport) -> list[Section]:
             figures=(figure,),
             table=Table(
                 ("ms", "mean", "p50", "p90", "p99", "jitter", "FPS", "misses"),
-                [_row("network", report.network), _row("application", report.application)],
+                [latency_cells("network", report.network), latency_cells("application", report.application)],
                 "Network: the engine on prepared inputs. Application: what the budget is for. Jitter: std.",
             ),
         ),
@@ -73,17 +73,3 @@ def bench_sections(report: BenchReport) -> list[Section]:
         note = f"The longest {len(layers)} of {len(report.layers)}, from a run of their own with the profiler on."
         sections.append(Section("Layers", table=Table(("layer", "kind", "mean ms", "share %"), layers, note)))
     return sections
-
-
-def _row(name: str, stats: LatencyStats) -> tuple[str, ...]:
-    missing = f"n/a (n={stats.n})"
-    return (
-        name,
-        f"{stats.mean_ms:.2f}",
-        f"{stats.p50_ms:.2f}",
-        f"{stats.p90_ms:.2f}",
-        missing if stats.p99_ms is None else f"{stats.p99_ms:.2f}",
-        f"{stats.std_ms:.2f}",
-        "n/a" if stats.fps is None else f"{stats.fps:.2f}",
-        missing if stats.misses is None else f"{stats.misses} ({stats.miss_percent:.2f} %)",
-    )

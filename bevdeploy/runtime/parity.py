@@ -29,6 +29,10 @@ _SINE = 6
 """Channel of the box codes; the cosine follows."""
 
 
+PARITY_EGO_STATE = np.array([[8.0, 0.5, 0.0, -1.0, 0.3, 0.0, 0.0, 0.0, 0.1]], np.float32)
+"""Braking in a bend: what students that read the ego state are compared on."""
+
+
 @dataclass(frozen=True)
 class Gates:
     """Tolerances of one precision; they belong to the model's recipe."""

@@ -19,8 +19,8 @@ from bevdeploy.runtime.postprocess import result_from_dense, result_from_frames
 from bevdeploy.runtime.preprocess import images_from_frames
 from bevdeploy.runtime.result import BevResult
 from bevdeploy.runtime.runner import Runner
+from bevdeploy.tasks import EGO_STATE
 
-EGO_STATE = 9
 Frames = Sequence[NDArray[np.uint8]]
 """RGB images [Hraw, Wraw, 3], one per camera in network order."""
 

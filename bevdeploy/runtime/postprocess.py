@@ -15,7 +15,7 @@ from bevdeploy.errors import ContractError
 from bevdeploy.geometry.grid import BEVGrid
 from bevdeploy.runtime.contract import Contract
 from bevdeploy.runtime.result import BevResult
-from bevdeploy.tasks import LOG_SIZE_RANGE, NOT_A_PEAK, TaskSpec
+from bevdeploy.tasks import LOG_SIZE_RANGE, NOT_A_PEAK
 
 Float32 = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
@@ -67,7 +67,7 @@ def result_from_dense(outputs: Arrays, contract: Contract) -> BevResult:
             f"agents must index a heatmap of {heatmap.size} entries, got {agents.min()} to {agents.max()}"
         )
     labels, rows, columns = np.unravel_index(agents, heatmap.shape)  # [K] each
-    groups = groups_of_classes(contract.tasks)[labels]
+    groups = np.array(contract.tasks.group_of_class)[labels]
     codes = _float32(outputs, "box_codes")[0][groups, :, rows, columns]  # [K, 10]
     boxes = boxes_from_codes(codes, rows, columns, contract.geometry.grid)  # [K, 9]
     steps_m = _float32(outputs, "trajectory_offsets")[0]  # [K, modes, steps, 2]
@@ -126,11 +126,6 @@ def peaks(heatmap: Float32, count: int) -> tuple[Float32, NDArray[np.int32]]:
     peaked = np.where(heatmap >= highest, heatmap, np.float32(NOT_A_PEAK)).reshape(-1)
     order = np.argsort(-peaked, kind="stable")[:count]
     return sigmoid(peaked[order]), order.astype(np.int32)
-
-
-def groups_of_classes(tasks: TaskSpec) -> NDArray[np.intp]:
-    """Index of each class's group, in the order of `tasks.classes`."""
-    return np.repeat(np.arange(len(tasks.detection_tasks)), [len(group) for group in tasks.detection_tasks])
 
 
 def sigmoid(logits: Float32) -> Float32:

@@ -7,7 +7,6 @@ import pytest
 
 from bevdeploy.errors import ContractError
 from bevdeploy.runtime.postprocess import (
-    groups_of_classes,
     peaks,
     result_from_dense,
     result_from_frames,
@@ -55,7 +54,7 @@ def test_half_precision_outputs_become_float32(make_contract, dense, decoded) ->
 
 
 def test_groups_follow_the_tasks() -> None:
-    assert groups_of_classes(TaskSpec()).tolist() == [0, 1, 1, 2, 2, 3, 4, 4, 5, 5]
+    assert list(TaskSpec().group_of_class) == [0, 1, 1, 2, 2, 3, 4, 4, 5, 5]
 
 
 def test_decoded_outputs_are_taken_as_they_are(make_contract, decoded) -> None:

@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from bevdeploy.errors import ContractError
 from bevdeploy.models.heads.decoder import BEVDecoder, running_sum
-
-EGO_STATE = 9
+from bevdeploy.tasks import EGO_STATE
 
 
 class PlanningHead(nn.Module):
