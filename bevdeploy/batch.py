@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from bevdeploy.ops import PoolRanks, PoolTableTensors
+from bevdeploy.ops import pool_ranks as pool_ranks
 
 
 class StudentInputs(NamedTuple):

@@ -111,3 +111,14 @@ def random_view() -> Callable[[np.random.Generator], ViewGeometry]:
         return ViewGeometry(grid, bins, (net_h, net_w), (feature_h, feature_w))
 
     return view
+
+
+@pytest.fixture(scope="session")
+def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up world as a nuScenes root: 2 scenes of 6 keyframes, images of 352 x 198 px, lidar, map, CAN bus."""
+    pytest.importorskip("PIL", reason="Pillow is not installed")
+    from bevdeploy.data.world import WorldOptions, write_world
+
+    root = tmp_path_factory.mktemp("synthetic") / "world"
+    write_world(root, WorldOptions(scenes=2, keyframes=6, width_px=352, height_px=198, sweeps=2))
+    return root

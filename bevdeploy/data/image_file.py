@@ -1,14 +1,18 @@
-"""One image file to an RGB array of the size that its camera promises."""
+"""One image file, of the size that its camera promises, as an RGB array or as Pillow's image."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bevdeploy.errors import FrameSourceError, MissingDependencyError
 from bevdeploy.geometry.rig import Camera
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 
 def frame_from_image(path: Path, camera: Camera) -> NDArray[np.uint8]:
@@ -19,6 +23,16 @@ def frame_from_image(path: Path, camera: Camera) -> NDArray[np.uint8]:
     Raises:
         FrameSourceError: the file is missing, unreadable or truncated, has more than 8 bits per channel, or has another
             size than the rig's camera.
+        MissingDependencyError: Pillow is not installed.
+    """
+    return np.array(image_of_file(path, camera))  # [Hraw, Wraw, 3]
+
+
+def image_of_file(path: Path, camera: Camera) -> PillowImage:
+    """The decoded image of a file in mode RGB; otherwise as `frame_from_image`.
+
+    Raises:
+        FrameSourceError: as `frame_from_image`.
         MissingDependencyError: Pillow is not installed.
     """
     try:
@@ -34,7 +48,9 @@ def frame_from_image(path: Path, camera: Camera) -> NDArray[np.uint8]:
                 )
             if image.mode.startswith(("I", "F")):
                 raise FrameSourceError(f"{path}: {image.mode} pixels; convert the image to 8 bits per channel first")
-            return np.array(image.convert("RGB"))  # [Hraw, Wraw, 3]
+            decoded: PillowImage = image if image.mode == "RGB" else image.convert("RGB")
+            decoded.load()
+            return decoded
     except FileNotFoundError as error:
         raise FrameSourceError(f"{path}: no such image for camera {camera.name}") from error
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError, Warning, Image.DecompressionBombError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,7 @@ class NuScenesFrames:
             rig = rig_of_sample(self.database, token, self.ego_motion)
             paths = image_paths_of_sample(self.database, token)
             frames = tuple(frame_from_image(path, camera) for path, camera in zip(paths, rig.cameras, strict=True))
-            with _tables_of(self.database):
+            with tables_of(self.database):
                 timestamp_us = int(self.database.get("sample", token)["timestamp"])
             yield FrameSet(token, timestamp_us, frames, rig)
 
@@ -87,10 +87,10 @@ def frame_sets_from_nuscenes(
     """
     if limit is not None and limit < 1:
         raise FrameSourceError(f"limit must be at least 1 keyframe, got {limit}")
-    database = _database(Path(root), version)
+    database = open_tables(Path(root), version)
     tokens: list[str] = []
     skipped = 0
-    for token in _tokens_by_time(database, scene):
+    for token in sample_tokens(database, scene):
         missing = [path for path in image_paths_of_sample(database, token) if not path.is_file()]
         if missing and strict:
             raise FrameSourceError(
@@ -116,7 +116,7 @@ def image_paths_of_sample(database: NuScenes, token: str) -> list[Path]:
     Raises:
         FrameSourceError: the tables have no such sample, or no row for a camera.
     """
-    with _tables_of(database):
+    with tables_of(database):
         channels = database.get("sample", token)["data"]
         rows = [database.get("sample_data", channels[name]) for name in CAMERAS]
         return [Path(database.dataroot, row["filename"]) for row in rows]
@@ -135,17 +135,16 @@ def rig_of_sample(database: NuScenes, token: str, ego_motion: bool = False) -> C
         FrameSourceError: the tables have no such sample, or lack a row of a camera.
         GeometryError: a calibration in the tables is impossible.
     """
-    with _tables_of(database):
+    with tables_of(database):
         channels = database.get("sample", token)["data"]
-        key_sensor = next((name for name in _KEY_SENSORS if name in channels), _KEY_SENSORS[-1])
-        egokey_from_global = invert(_pose_of(database, channels[key_sensor]))
+        egokey_from_global = invert(pose_of_reading(database, channels[key_channel(channels)]))
         cameras = []
         for name in CAMERAS:
             row = database.get("sample_data", channels[name])
             sensor = database.get("calibrated_sensor", row["calibrated_sensor_token"])
-            ego_from_cam = _rigid(sensor)
+            ego_from_cam = rigid_of_row(sensor)
             if ego_motion:
-                egocam_from_cam, global_from_egocam = ego_from_cam, _pose_of(database, channels[name])
+                egocam_from_cam, global_from_egocam = ego_from_cam, pose_of_reading(database, channels[name])
                 ego_from_cam = egokey_from_global @ global_from_egocam @ egocam_from_cam
             K = np.asarray(sensor["camera_intrinsic"], np.float64)
             cameras.append(Camera(name, int(row["width"]), int(row["height"]), K, ego_from_cam))
@@ -164,10 +163,9 @@ def boxes_of_sample(database: NuScenes, token: str) -> TrueBoxes:
 
     rows: list[Float64] = []
     names: list[str] = []
-    with _tables_of(database):
+    with tables_of(database):
         sample = database.get("sample", token)
-        key_sensor = next((name for name in _KEY_SENSORS if name in sample["data"]), _KEY_SENSORS[-1])
-        ego_from_global = invert(_pose_of(database, sample["data"][key_sensor]))
+        ego_from_global = invert(pose_of_reading(database, sample["data"][key_channel(sample["data"])]))
         for annotation_token in sample["anns"]:
             annotation = database.get("sample_annotation", annotation_token)
             name = category_to_detection_name(annotation["category_name"])
@@ -190,8 +188,13 @@ def _versions(root: Path) -> list[str]:
         return []
 
 
-def _database(root: Path, version: str | None) -> NuScenes:
-    """The devkit's tables of one version, loaded without a word on the screen."""
+def open_tables(root: Path, version: str | None = None) -> NuScenes:
+    """The devkit's tables of one version, loaded without a word on the screen.
+
+    Raises:
+        FrameSourceError: the root or version is missing, several versions and none named, or damaged tables.
+        MissingDependencyError: nuscenes-devkit is not installed.
+    """
     if not root.is_dir():
         raise FrameSourceError(f"{root}: no such nuScenes folder")
     versions = _versions(root)
@@ -221,8 +224,13 @@ def _database(root: Path, version: str | None) -> NuScenes:
         ) from error
 
 
-def _tokens_by_time(database: NuScenes, scene: str | None) -> list[str]:
-    with _tables_of(database):
+def sample_tokens(database: NuScenes, scene: str | None = None) -> list[str]:
+    """Sample tokens ordered by scene name, then time.
+
+    Raises:
+        FrameSourceError: there is no such scene, or the tables are damaged.
+    """
+    with tables_of(database):
         names = {row["token"]: str(row["name"]) for row in database.scene}
         if scene is not None and scene not in names and scene not in names.values():
             known = ", ".join(sorted(names.values()))
@@ -235,8 +243,8 @@ def _tokens_by_time(database: NuScenes, scene: str | None) -> list[str]:
 
 
 @contextmanager
-def _tables_of(database: NuScenes) -> Iterator[None]:
-    """Turns what the devkit raises for rows that are missing or malformed into a FrameSourceError."""
+def tables_of(database: NuScenes) -> Iterator[None]:
+    """A block that turns what the devkit raises for rows that are missing or malformed into a FrameSourceError."""
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
@@ -246,10 +254,16 @@ def _tables_of(database: NuScenes) -> Iterator[None]:
         ) from error
 
 
-def _rigid(row: dict[str, Any]) -> Float64:
+def key_channel(channels: Mapping[str, str]) -> str:
+    """Whose ego pose is the key time's, of the channels of a sample."""
+    return next((name for name in _KEY_SENSORS if name in channels), _KEY_SENSORS[-1])
+
+
+def rigid_of_row(row: Mapping[str, Any]) -> Float64:
+    """`translation` and `rotation` of a table row as a transform [4, 4]."""
     return compose(rotation_from_quaternion(row["rotation"]), row["translation"])
 
 
-def _pose_of(database: NuScenes, sample_data_token: str) -> Float64:
+def pose_of_reading(database: NuScenes, sample_data_token: str) -> Float64:
     """`global_from_ego` [4, 4] at the time of one sensor reading."""
-    return _rigid(database.get("ego_pose", database.get("sample_data", sample_data_token)["ego_pose_token"]))
+    return rigid_of_row(database.get("ego_pose", database.get("sample_data", sample_data_token)["ego_pose_token"]))

@@ -12,6 +12,7 @@ Multiply-then-add is monotone in depth, so the bins of one pixel that fall into 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,21 +71,42 @@ def rays_from_rig(rig: CameraRig, geometry: ViewGeometry) -> FrustumRays:
     Raises:
         GeometryError: an intrinsic matrix cannot be inverted, or a number is beyond all cameras.
     """
+    fits = [ImageTransform.fit((camera.height_px, camera.width_px), geometry.net_hw) for camera in rig.cameras]
+    K = np.stack([fit.net_from_image @ camera.K for fit, camera in zip(fits, rig.cameras, strict=True)])  # [N, 3, 3]
+    bev_from_cam = np.stack([camera.ego_from_cam for camera in rig.cameras])  # [N, 4, 4]
+    return rays_from_views(K, bev_from_cam, geometry, rig.names)
+
+
+def rays_from_views(
+    K: NDArray[np.float64], bev_from_cam: NDArray[np.float64], geometry: ViewGeometry, names: Sequence[str] = ()
+) -> FrustumRays:
+    """Rays of network images under any affine image transform, into any affine image of the ego frame.
+
+    With `net_from_image @ K` of a rig's own fit and its `ego_from_cam`, bit for bit the rays of the rig.
+
+    Args:
+        K: [N, 3, 3] intrinsics of the network images, `net_from_image @ K`; rotation and flip included.
+        bev_from_cam: [N, 4, 4] camera coordinates in metres to the BEV frame; may mirror and scale.
+        geometry: of the student.
+        names: cameras' names, for messages.
+
+    Raises:
+        GeometryError: an intrinsic matrix cannot be inverted, or a number is beyond all cameras.
+    """
     pixels = feature_pixels(geometry)  # [3, Hf*Wf]
     lower_m, cell_m = np.asarray(geometry.grid.lower_m), np.asarray(geometry.grid.cell_m)
     directions, origins = [], []
-    for camera in rig.cameras:
-        fit = ImageTransform.fit((camera.height_px, camera.width_px), geometry.net_hw)
+    for n, (net_from_cam, bev_from_one) in enumerate(zip(K, bev_from_cam, strict=True)):
+        name = names[n] if names else f"number {n}"
         try:
-            cam_from_net = np.linalg.inv(fit.net_from_image @ camera.K)
+            cam_from_net = np.linalg.inv(net_from_cam)
         except np.linalg.LinAlgError as error:
-            raise GeometryError(f"camera {camera.name!r}: K cannot be inverted") from error
-        ego_from_cam = camera.ego_from_cam
+            raise GeometryError(f"camera {name!r}: K cannot be inverted") from error
         with np.errstate(over="ignore", invalid="ignore"):
-            directions.append(ego_from_cam[:3, :3] @ cam_from_net @ pixels / cell_m[:, None])  # [3, Hf*Wf]
-            origins.append((ego_from_cam[:3, 3] - lower_m) / cell_m)
+            directions.append(bev_from_one[:3, :3] @ cam_from_net @ pixels / cell_m[:, None])  # [3, Hf*Wf]
+            origins.append((bev_from_one[:3, 3] - lower_m) / cell_m)
         if not all(np.abs(cells[-1]).max() < MAX_CELLS_AWAY for cells in (directions, origins)):  # NaN neither
-            raise GeometryError(f"camera {camera.name!r}: K or ego_from_cam hold numbers of no real camera")
+            raise GeometryError(f"camera {name!r}: K or ego_from_cam hold numbers of no real camera")
     return FrustumRays(np.stack(directions).astype(np.float32), np.stack(origins).astype(np.float32))
 
 

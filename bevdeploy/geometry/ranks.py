@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bevdeploy.errors import GeometryError
-from bevdeploy.geometry.frustum import ViewGeometry, cells_of_points, rays_from_rig
+from bevdeploy.geometry.frustum import FrustumRays, ViewGeometry, cells_of_points, rays_from_rig, rays_from_views
 from bevdeploy.geometry.rig import CameraRig
 
 Int32 = NDArray[np.int32]
@@ -39,10 +39,28 @@ def indices_from_rig(rig: CameraRig, geometry: ViewGeometry) -> BEVPoolIndices:
     Raises:
         GeometryError: an intrinsic matrix cannot be inverted, or the frusta have 2**31 points or more.
     """
-    cameras = len(rig.cameras)
+    _check_size(len(rig.cameras), geometry)
+    return _indices_of_rays(rays_from_rig(rig, geometry), geometry)
+
+
+def indices_from_views(
+    K: NDArray[np.float64], bev_from_cam: NDArray[np.float64], geometry: ViewGeometry
+) -> BEVPoolIndices:
+    """Indices of network images under augmentation, under the same contract; arguments as `frustum.rays_from_views`.
+
+    Raises:
+        GeometryError: as `indices_from_rig`.
+    """
+    _check_size(len(K), geometry)
+    return _indices_of_rays(rays_from_views(K, bev_from_cam, geometry), geometry)
+
+
+def _check_size(cameras: int, geometry: ViewGeometry) -> None:
     if geometry.depth_size(cameras) >= 2**31:
         raise GeometryError(f"{geometry.depth_size(cameras)} frustum points do not fit 32-bit indices")
-    rays = rays_from_rig(rig, geometry)
+
+
+def _indices_of_rays(rays: FrustumRays, geometry: ViewGeometry) -> BEVPoolIndices:
     kept: NDArray[np.bool_] | None = None
     coordinates = []
     for axis, count in enumerate(geometry.grid.count):
