@@ -18,8 +18,11 @@ from bevdeploy import __version__
 from bevdeploy.cli.bench import bench as _bench
 from bevdeploy.cli.build import build as _build
 from bevdeploy.cli.compare import compare as _compare
+from bevdeploy.cli.data import app as _data
 from bevdeploy.cli.demo import demo as _demo
+from bevdeploy.cli.distill import distill as _distill
 from bevdeploy.cli.doctor import doctor as _doctor
+from bevdeploy.cli.eval import evaluate as _eval
 from bevdeploy.cli.export import export as _export
 from bevdeploy.cli.init import init as _init
 from bevdeploy.cli.run import run as _run
@@ -38,13 +41,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("init")(_init)
+app.command("distill")(_distill)
 app.command("export")(_export)
 app.command("build")(_build)
 app.command("bench")(_bench)
 app.command("run")(_run)
+app.command("eval")(_eval)
 app.command("compare")(_compare)
 app.command("doctor")(_doctor)
 app.command("demo")(_demo)
+app.add_typer(_data)
 
 
 def _print_version(wanted: bool) -> None:

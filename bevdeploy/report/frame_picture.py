@@ -77,10 +77,10 @@ def frame_picture(
     columns = max(2, *(len(row) for row in (*above, *below)))
     cell_px = (inner_px - (columns - 1) * gap) // columns
     views = [camera_picture(frames[n], camera, result, truth, cell_px) for n, camera in enumerate(rig.cameras)]
-    parts = [_title_picture(title, inner_px, round(74 * unit), unit)]
-    parts += [_camera_row([views[n] for n in row], inner_px, gap) for row in above]
+    parts = [title_picture(title, inner_px, round(74 * unit), unit)]
+    parts += [camera_row([views[n] for n in row], inner_px, gap) for row in above]
     parts.append(_bev_row(result, grid, truth, inner_px, unit))
-    parts += [_camera_row([views[n] for n in row], inner_px, gap) for row in below]
+    parts += [camera_row([views[n] for n in row], inner_px, gap) for row in below]
     height_px = sum(part.height for part in parts) + gap * (len(parts) - 1) + 2 * margin
     picture = Image.new("RGB", (width_px, height_px), GROUND)
     y = margin
@@ -112,7 +112,7 @@ def _rows(order: list[int]) -> list[list[int]]:
     return [part.tolist() for part in np.array_split(np.array(order), count)]
 
 
-def _camera_row(views: list[Image], width_px: int, gap_px: int) -> Image:
+def camera_row(views: list[Image], width_px: int, gap_px: int) -> Image:
     """Views side by side, in the middle of the row."""
     from PIL import Image
 
@@ -140,7 +140,7 @@ def _bev_row(
     return row
 
 
-def _title_picture(title: FrameTitle, width_px: int, height_px: int, unit: float) -> Image:
+def title_picture(title: FrameTitle, width_px: int, height_px: int, unit: float) -> Image:
     """Frame at the left; student, engine and latency below it; the note as a badge at the right."""
     canvas = Canvas(width_px, height_px, GROUND)
     canvas.plate((0, 0, width_px, height_px), 6 * unit, PANEL)

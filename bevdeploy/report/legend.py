@@ -92,7 +92,8 @@ def legend_picture(result: BevResult, width_px: int, height_px: int, unit: float
         canvas.disc((left + 20 * unit, y), 3.2 * unit, colour)
         label(command)
         reach_m = float(np.linalg.norm(result.plans_m[index, -1]))
-        canvas.text((right, y), f"{reach_m:.1f} m", _TEXT_PX * unit, MUTED, "rm")
+        reach = f"{reach_m:.1f} m" if np.isfinite(reach_m) else "n/a"
+        canvas.text((right, y), reach, _TEXT_PX * unit, MUTED, "rm")
         y += _ROW_PX * unit
     canvas.plate(_bounds(left + 10 * unit, y, 10 * unit, 5 * unit), 3 * unit, EGO)
     label("ego car")
