@@ -1,4 +1,4 @@
-"""Student: image encoder, view transform, BEV encoder and five heads, in this order; forward is what is exported."""
+"""Student: image encoder, view transform, BEV encoder and up to five heads; forward is what is exported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bevdeploy.models.view_transform import ViewTransform
 
 
 class Student(nn.Module):
-    """A camera-only BEV student of five tasks. Inputs and outputs are the same in training, ONNX and the car."""
+    """A camera-only BEV student. Inputs and outputs are the same in training, ONNX and the car."""
 
     group_of_class: Tensor
 
@@ -27,11 +27,11 @@ class Student(nn.Module):
         image_encoder: ImageEncoder,
         view_transform: ViewTransform,
         bev_encoder: BEVEncoder,
-        detection: DetectionHead,
-        map_head: MapHead,
-        occupancy: OccupancyHead,
-        motion: MotionHead,
-        planning: PlanningHead,
+        detection: DetectionHead | None = None,
+        map_head: MapHead | None = None,
+        occupancy: OccupancyHead | None = None,
+        motion: MotionHead | None = None,
+        planning: PlanningHead | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -60,25 +60,32 @@ class Student(nn.Module):
         encoded = self.bev_encoder(pooled)  # [B, Cb, Y, X]
 
         # From here on coordinates, box codes and queries stay float32, whatever the convolutions compute in.
-        heatmap, box_codes = (output.float() for output in self.detection(encoded))
-        map_logits, occupancy_logits = self.map(encoded).float(), self.occupancy(encoded)
-        bev = encoded.float()
-        agents = peaks(heatmap, self.spec.tasks.detections)  # [B, K]
-        codes = gathered_codes(box_codes, agents, self.group_of_class)  # [B, K, 10]
-        scores = heatmap.flatten(1).gather(1, agents).sigmoid()  # [B, K]
-        rows, columns = bev.shape[-2:]
-        size = torch.tensor([columns, rows], device=bev.device, dtype=bev.dtype)
-        positions = cell_positions(agents, codes, columns, rows) / size  # [B, K, 2]
-        memory = bev_memory(bev)  # [B, S, Cb]
-        offsets, mode_logits = self.motion(bev, memory, positions, codes, scores)
-        return StudentOutputs(
-            bev=bev,
-            heatmap=heatmap,
-            box_codes=box_codes,
-            map_logits=map_logits,
-            occupancy_logits=occupancy_logits,
-            agents=agents,
-            trajectory_offsets=offsets,
-            trajectory_logits=mode_logits,
-            plans=self.planning(bev, memory, inputs.ego_state),
-        )
+        outputs = StudentOutputs(encoded.float())
+        if self.map is not None:
+            outputs = outputs._replace(map_logits=self.map(encoded).float())
+        if self.occupancy is not None:
+            outputs = outputs._replace(occupancy_logits=self.occupancy(encoded))
+        if self.detection is not None:
+            heatmap, box_codes = (output.float() for output in self.detection(encoded))
+            agents = peaks(heatmap, self.spec.tasks.detections)  # [B, K]
+            outputs = outputs._replace(heatmap=heatmap, box_codes=box_codes, agents=agents)
+        return self._with_queries(outputs, inputs)
+
+    def _with_queries(self, outputs: StudentOutputs, inputs: StudentInputs) -> StudentOutputs:
+        """Motion and plan, whose queries attend to the BEV features."""
+        if self.motion is None and self.planning is None:
+            return outputs
+        bev, memory = outputs.bev, bev_memory(outputs.bev)  # [B, S, Cb]
+        if self.motion is not None:
+            heatmap, box_codes, agents = outputs.heatmap, outputs.box_codes, outputs.agents
+            assert heatmap is not None and box_codes is not None and agents is not None
+            codes = gathered_codes(box_codes, agents, self.group_of_class)  # [B, K, 10]
+            scores = heatmap.flatten(1).gather(1, agents).sigmoid()  # [B, K]
+            rows, columns = bev.shape[-2:]
+            size = torch.tensor([columns, rows], device=bev.device, dtype=bev.dtype)
+            positions = cell_positions(agents, codes, columns, rows) / size  # [B, K, 2]
+            offsets, mode_logits = self.motion(bev, memory, positions, codes, scores)
+            outputs = outputs._replace(trajectory_offsets=offsets, trajectory_logits=mode_logits)
+        if self.planning is not None:
+            outputs = outputs._replace(plans=self.planning(bev, memory, inputs.ego_state))
+        return outputs
