@@ -18,7 +18,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 EXTRAS := cpu,export,media,nuscenes
-TEST_EXTRAS := $(EXTRAS),rtx,video,dev
+TEST_EXTRAS := $(EXTRAS),rtx,tracking,train,video,dev
 
 .PHONY: help demo test lint bench format clean
 .DELETE_ON_ERROR:

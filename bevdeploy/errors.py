@@ -8,6 +8,8 @@
     ├── ContractError            a graph without its contract, or inputs that break it
     ├── EngineError              an engine file that cannot be loaded or run
     ├── FrameSourceError         camera frames that are missing, unreadable or of another size
+    ├── DataSetError             a data set, index or result file that is missing, damaged or of another kind
+    ├── TrainingError            training that cannot start, go on or resume
     ├── MissingDependencyError   an optional library is not installed
     └── OutputError              a result that could not be written
 
@@ -63,6 +65,14 @@ class EngineError(BevDeployError):
 
 class FrameSourceError(BevDeployError):
     """Camera frames that are missing, unreadable or of another size."""
+
+
+class DataSetError(BevDeployError):
+    """A data set, index or result file that is missing, damaged or of another kind."""
+
+
+class TrainingError(BevDeployError):
+    """Training that cannot start, go on or resume."""
 
 
 class MissingDependencyError(BevDeployError):

@@ -26,7 +26,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": {"geometry", "plugins"},
     "export": {"models", "ops", "geometry", "batch", "runtime"},
     "engines": {"runtime", "plugins"},
-    "report": {"runtime", "engines", "geometry"},
+    "evaluate": {"geometry", "runtime"},
+    "distill": {"models", "geometry", "batch"},
+    "train": {"models", "data", "distill", "ops", "geometry", "batch"},
+    "report": {"runtime", "engines", "evaluate", "geometry"},
 }
 MAY_IMPORT["jobs"] = set(MAY_IMPORT)
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
