@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 DETECTION_TASKS: tuple[tuple[str, ...], ...] = (
     ("car",),
@@ -23,13 +24,16 @@ EGO_STATE = 9
 LOG_SIZE_RANGE = (-5.0, 6.0)
 """Log sizes are clamped to it before exp, 7 mm to 400 m: no code of an untrained or broken head overflows."""
 
+HEADS = ("detection", "map", "occupancy", "motion", "planning")
+"""The five tasks, in the order of their outputs."""
+
 NOT_A_PEAK = -1e4
 """Logit of a heat-map cell that is no peak; finite in float16."""
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """Sizes, orders and units of a student's outputs."""
+    """Sizes, orders and units of a student's outputs. A task of size 0 is one that the student does not have."""
 
     detection_tasks: tuple[tuple[str, ...], ...] = DETECTION_TASKS
     detections: int = 100
@@ -45,6 +49,30 @@ class TaskSpec:
     plan_steps: int = 6
     step_s: float = 0.5
     """Seconds between the steps of motion and plan."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The tasks that the student has, of `HEADS`; motion is that of detected agents."""
+        sizes = {
+            "detection": len(self.detection_tasks),
+            "map": len(self.map_classes),
+            "occupancy": len(self.occupancy_steps_s),
+            "motion": self.motion_modes if self.detection_tasks else 0,
+            "planning": len(self.plan_commands),
+        }
+        return tuple(head for head in HEADS if sizes[head])
+
+    def only(self, *heads: str) -> TaskSpec:
+        """The same sizes for some of the tasks, and none of the others."""
+        nothing: dict[str, dict[str, Any]] = {
+            "detection": {"detection_tasks": (), "detections": 0},
+            "map": {"map_classes": ()},
+            "occupancy": {"occupancy_steps_s": ()},
+            "motion": {"motion_modes": 0},
+            "planning": {"plan_commands": ()},
+        }
+        gone = {key: value for head in HEADS if head not in heads for key, value in nothing[head].items()}
+        return replace(self, **gone)
 
     @property
     def classes(self) -> tuple[str, ...]:

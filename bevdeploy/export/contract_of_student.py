@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bevdeploy.export.deploy_graph import decoded_outputs, dense_outputs
 from bevdeploy.geometry import CameraRig, TableSizes
 from bevdeploy.geometry.pool_tables import FAN_IN, ROW_POINTS, TABLE_NAMES
 from bevdeploy.models import StudentSpec
@@ -27,7 +28,7 @@ def contract_of_student(
         io=io,
         geometry_mode="runtime",
         inputs=(image, *_table_inputs(spec, sizes), *ego),
-        outputs=_decoded_outputs(spec) if io == "frames" else _dense_outputs(spec),
+        outputs=_outputs(spec, io),
         cameras=rig.names,
         raw_hw=rig.image_hw,
         geometry=spec.geometry,
@@ -68,6 +69,13 @@ def _ego_input() -> TensorSpec:
     return TensorSpec(
         "ego_state", (1, EGO_STATE), "float32", "m/s, m/s2, rad/s", "velocity, acceleration, rotation rate"
     )
+
+
+def _outputs(spec: StudentSpec, io: IoMode) -> tuple[TensorSpec, ...]:
+    """Those of the tasks that the student has."""
+    names = decoded_outputs(spec.tasks) if io == "frames" else dense_outputs(spec.tasks)
+    specs = _decoded_outputs(spec) if io == "frames" else _dense_outputs(spec)
+    return tuple(each for each in specs if each.name in names)
 
 
 def _decoded_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:

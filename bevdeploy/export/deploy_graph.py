@@ -17,20 +17,39 @@ from bevdeploy.models.heads.detection import cell_positions, divided, gathered_c
 from bevdeploy.ops import PoolTableTensors
 from bevdeploy.runtime.contract import Preprocessing
 from bevdeploy.runtime.preprocess import linear_taps, resample_weights
-from bevdeploy.tasks import LOG_SIZE_RANGE
+from bevdeploy.tasks import LOG_SIZE_RANGE, TaskSpec
 
-DENSE_OUTPUTS = StudentOutputs._fields
-DECODED_OUTPUTS = (
-    "boxes",
-    "scores",
-    "labels",
-    "cells",
-    "trajectories",
-    "trajectory_probabilities",
-    "map_probabilities",
-    "occupancy_probabilities",
-    "plans",
-)
+DENSE_BY_HEAD = {
+    "detection": ("heatmap", "box_codes", "agents"),
+    "map": ("map_logits",),
+    "occupancy": ("occupancy_logits",),
+    "motion": ("trajectory_offsets", "trajectory_logits"),
+    "planning": ("plans",),
+}
+DECODED_BY_HEAD = {
+    "detection": ("boxes", "scores", "labels", "cells"),
+    "motion": ("trajectories", "trajectory_probabilities"),
+    "map": ("map_probabilities",),
+    "occupancy": ("occupancy_probabilities",),
+    "planning": ("plans",),
+}
+
+
+def dense_outputs(tasks: TaskSpec) -> tuple[str, ...]:
+    """Names of the dense outputs, in the order of `StudentOutputs`."""
+    present = {"bev", *(name for head in tasks.heads for name in DENSE_BY_HEAD[head])}
+    return tuple(name for name in StudentOutputs._fields if name in present)
+
+
+def decoded_outputs(tasks: TaskSpec) -> tuple[str, ...]:
+    """Names of the decoded outputs, in the order of the graph."""
+    return tuple(name for head, names in DECODED_BY_HEAD.items() if head in tasks.heads for name in names)
+
+
+def opened_outputs(tasks: TaskSpec) -> tuple[str, ...]:
+    """All outputs of a `frames` graph before those are cut off that only the parity check opens."""
+    decoded = decoded_outputs(tasks)
+    return decoded + tuple(name for name in dense_outputs(tasks) if name not in decoded)
 
 
 class TensorGraph(nn.Module):
@@ -44,7 +63,7 @@ class TensorGraph(nn.Module):
         """Images [1, N, 3, H, W], five tables and, if the student takes it, the ego state; to `StudentOutputs`."""
         tables, ego_state = geometry[:5], geometry[5] if len(geometry) > 5 else None
         outputs = self.student(StudentInputs(images, PoolTableTensors(*tables), ego_state))
-        return tuple(outputs._replace(agents=outputs.agents.to(torch.int32)))
+        return tuple(_exported(outputs).values())
 
 
 class FramesGraph(nn.Module):
@@ -80,8 +99,8 @@ class FramesGraph(nn.Module):
         tables, ego_state = geometry[:5], geometry[5] if len(geometry) > 5 else None
         images = self.preprocess(frames)[None]  # [1, N, 3, H, W]
         outputs = self.student(StudentInputs(images, PoolTableTensors(*tables), ego_state))
-        dense = tuple(outputs._replace(agents=outputs.agents.to(torch.int32)))
-        return self.decode(outputs) + dense[: DENSE_OUTPUTS.index("plans")]
+        named = {**_exported(outputs), **self.decode(outputs)}
+        return tuple(named[name] for name in opened_outputs(self.tasks))
 
     def preprocess(self, frames: Tensor) -> Tensor:
         """Frames [N, Hraw, Wraw, 3] uint8 to normalised images [N, 3, H, W]."""
@@ -101,32 +120,47 @@ class FramesGraph(nn.Module):
         below, above = images.index_select(axis, lower), images.index_select(axis, upper)
         return below + (above - below) * share.reshape(-1, *[1] * (3 - axis))
 
-    def decode(self, outputs: StudentOutputs) -> tuple[Tensor, ...]:
-        """Dense outputs of one sample to `DECODED_OUTPUTS`, without the batch axis."""
+    def decode(self, outputs: StudentOutputs) -> dict[str, Tensor]:
+        """Dense outputs of one sample to decoded ones by name, without the batch axis."""
+        decoded: dict[str, Tensor] = {}
+        if outputs.agents is not None:
+            decoded |= self._decoded_boxes(outputs)
+        if outputs.map_logits is not None:
+            decoded["map_probabilities"] = outputs.map_logits.sigmoid()
+        if outputs.occupancy_logits is not None:
+            decoded["occupancy_probabilities"] = outputs.occupancy_logits.sigmoid()
+        if outputs.plans is not None:
+            decoded["plans"] = outputs.plans
+        return {name: value[0] for name, value in decoded.items()}
+
+    def _decoded_boxes(self, outputs: StudentOutputs) -> dict[str, Tensor]:
+        heatmap, box_codes, agents = outputs.heatmap, outputs.box_codes, outputs.agents  # agents [1, K]
+        assert heatmap is not None and box_codes is not None and agents is not None
         grid = self.student.spec.geometry.grid
         columns, rows, _ = grid.count
-        agents = outputs.agents  # [1, K]
         labels, cells = divided(agents, rows * columns)  # [1, K] each
-        codes = gathered_codes(outputs.box_codes, agents, self.group_of_class)  # [1, K, 10]
+        codes = gathered_codes(box_codes, agents, self.group_of_class)  # [1, K, 10]
         lower_m = torch.tensor(grid.lower_m[:2], dtype=codes.dtype, device=codes.device)
         cell_m = torch.tensor(grid.cell_m[:2], dtype=codes.dtype, device=codes.device)
         centres_m = cell_positions(agents, codes, columns, rows) * cell_m + lower_m  # [1, K, 2]
         yaw = torch.atan2(codes[..., 6:7], codes[..., 7:8])  # [1, K, 1]
         sizes_m = codes[..., 3:6].clamp(*LOG_SIZE_RANGE).exp()
-        boxes = torch.cat([centres_m, codes[..., 2:3], sizes_m, yaw, codes[..., 8:10]], -1)  # [1, K, 9]
-        steps_m = running_sum(self.tasks.motion_steps, codes) @ outputs.trajectory_offsets  # [1, K, M, T, 2]
-        decoded = (
-            boxes,
-            outputs.heatmap.flatten(1).gather(1, agents).sigmoid(),
-            labels.to(torch.int32),
-            cells.to(torch.int32),
-            centres_m[:, :, None, None] + steps_m,
-            outputs.trajectory_logits.softmax(-1),
-            outputs.map_logits.sigmoid(),
-            outputs.occupancy_logits.sigmoid(),
-            outputs.plans,
-        )
-        return tuple(value[0] for value in decoded)
+        decoded = {
+            "boxes": torch.cat([centres_m, codes[..., 2:3], sizes_m, yaw, codes[..., 8:10]], -1),  # [1, K, 9]
+            "scores": heatmap.flatten(1).gather(1, agents).sigmoid(),
+            "labels": labels.to(torch.int32),
+            "cells": cells.to(torch.int32),
+        }
+        if outputs.trajectory_offsets is not None and outputs.trajectory_logits is not None:
+            steps_m = running_sum(self.tasks.motion_steps, codes) @ outputs.trajectory_offsets  # [1, K, M, T, 2]
+            decoded["trajectories"] = centres_m[:, :, None, None] + steps_m
+            decoded["trajectory_probabilities"] = outputs.trajectory_logits.softmax(-1)
+        return decoded
+
+
+def _exported(outputs: StudentOutputs) -> dict[str, Tensor]:
+    """Dense outputs by name; `agents` as int32."""
+    return {name: value.to(torch.int32) if name == "agents" else value for name, value in outputs.present().items()}
 
 
 def _resampling(transform: ImageTransform, axis: int, antialias: bool) -> dict[str, NDArray[Any]]:

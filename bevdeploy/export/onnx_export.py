@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bevdeploy.errors import OutputError
 from bevdeploy.export.contract_of_student import baked_contract, contract_of_student
-from bevdeploy.export.deploy_graph import DECODED_OUTPUTS, DENSE_OUTPUTS, FramesGraph, TensorGraph
+from bevdeploy.export.deploy_graph import FramesGraph, TensorGraph, dense_outputs, opened_outputs
 from bevdeploy.export.onnx_graph import bake_tables, finish, onnx_from_module, without_outputs
 from bevdeploy.export.recipe import ExportRecipe, Precision
 from bevdeploy.export.torch_runner import TorchRunner
@@ -99,7 +99,7 @@ def graph_of_student(
         deploy_module(traced, reference),
         [torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in reference.inputs],
         [spec.name for spec in reference.inputs],
-        DENSE_OUTPUTS if io == "tensor" else DECODED_OUTPUTS + DENSE_OUTPUTS[:-1],
+        dense_outputs(student.spec.tasks) if io == "tensor" else opened_outputs(student.spec.tasks),
         recipe.opset,
     )
     if geometry_mode == "baked":

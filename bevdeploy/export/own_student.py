@@ -40,6 +40,8 @@ def check_student(student: Student, recipe: ExportRecipe, rig: CameraRig) -> Non
         got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         if got != spec.shape:
             problems.append(f"\n  {spec.name}: expected {spec.shape}, got {got}")
+    for extra in sorted(set(outputs.present()) - {spec.name for spec in contract.outputs}):
+        problems.append(f"\n  {extra}: its spec has no such task, leave it None")
     if problems:
         raise CheckpointError(f"{name}: outputs that are not what its spec says:{''.join(problems)}")
 

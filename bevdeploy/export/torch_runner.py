@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from bevdeploy.errors import EngineError
-from bevdeploy.export.deploy_graph import DECODED_OUTPUTS, DENSE_OUTPUTS, FramesGraph, TensorGraph
+from bevdeploy.export.deploy_graph import FramesGraph, TensorGraph, dense_outputs, opened_outputs
 from bevdeploy.runtime.contract import Contract
 from bevdeploy.runtime.runner import Arrays, LayerTime, RunnerInfo
 
@@ -23,8 +23,8 @@ class TorchRunner:
             torch.set_num_threads(threads)
         self._graph = graph.eval()
         self.contract = contract
-        frames = isinstance(graph, FramesGraph)
-        self._outputs = DECODED_OUTPUTS + DENSE_OUTPUTS[:-1] if frames else DENSE_OUTPUTS
+        names = opened_outputs if isinstance(graph, FramesGraph) else dense_outputs
+        self._outputs = names(contract.tasks)
         self._names = [spec.name for spec in contract.inputs]
 
     def info(self) -> RunnerInfo:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
+
+from torch import nn
 
 from bevdeploy.errors import GeometryError
 from bevdeploy.geometry import BEVGrid, DepthBins, ViewGeometry
@@ -59,26 +62,34 @@ def _tinybev(
     hidden: int,
     heads: int,
 ) -> Student:
-    grid, tasks, channels = spec.geometry.grid, spec.tasks, spec.bev_channels
+    grid, channels = spec.geometry.grid, spec.bev_channels
     z_count = grid.count[2]
     if min(grid.count[:2]) < MIN_SIDE:
         raise GeometryError(
             f"BEV grid of {grid.count[0]} x {grid.count[1]} cells, at least {MIN_SIDE} x {MIN_SIDE} are needed; "
             "use smaller cells (--option cell_m=METRES)"
         )
-    return Student(
-        spec,
+    body = (
         ImageEncoder(width, neck),
         ViewTransform(neck, spec.geometry.depth_bins.count, context, z_count),
         BEVEncoder(context * z_count, bev_widths, channels),
-        DetectionHead(channels, tasks.detection_tasks, shared),
-        MapHead(channels, hidden, len(tasks.map_classes)),
-        OccupancyHead(
-            channels, hidden, len(tasks.occupancy_steps_s), grid, tasks.occupancy_half_extent_m, tasks.occupancy_side
-        ),
-        MotionHead(channels, heads, 2 * channels, tasks.motion_modes, tasks.motion_steps),
-        PlanningHead(channels, heads, 2 * channels, len(tasks.plan_commands), tasks.plan_steps, spec.ego_state),
     )
+    return Student(spec, *body, **task_heads(spec, shared=shared, hidden=hidden, heads=heads))
+
+
+def task_heads(spec: StudentSpec, *, shared: int, hidden: int, heads: int) -> dict[str, Any]:
+    """The heads of the tasks in `spec`, by `Student`'s argument: widths of convolutions, and attention heads."""
+    tasks, channels, grid = spec.tasks, spec.bev_channels, spec.geometry.grid
+    extent_m, side = tasks.occupancy_half_extent_m, tasks.occupancy_side
+    commands, steps = len(tasks.plan_commands), tasks.plan_steps
+    builders: dict[str, Callable[[], nn.Module]] = {
+        "detection": lambda: DetectionHead(channels, tasks.detection_tasks, shared),
+        "map_head": lambda: MapHead(channels, hidden, len(tasks.map_classes)),
+        "occupancy": lambda: OccupancyHead(channels, hidden, len(tasks.occupancy_steps_s), grid, extent_m, side),
+        "motion": lambda: MotionHead(channels, heads, 2 * channels, tasks.motion_modes, tasks.motion_steps),
+        "planning": lambda: PlanningHead(channels, heads, 2 * channels, commands, steps, spec.ego_state),
+    }
+    return {name: build() for name, build in builders.items() if name.removesuffix("_head") in tasks.heads}
 
 
 STUDENTS: dict[str, Callable[..., Student]] = {

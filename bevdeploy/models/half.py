@@ -25,6 +25,8 @@ def half_student(student: Student) -> Student:
     """
     half = copy.deepcopy(student)
     for name in HALF_MODULES:
+        if getattr(half, name.split(".")[0], half) is None:
+            continue  # a task that the student does not have
         try:
             module: nn.Module = half.get_submodule(name)
         except AttributeError as error:

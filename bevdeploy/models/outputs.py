@@ -1,4 +1,4 @@
-"""StudentOutputs: dense, undecoded outputs of all five tasks. BEV tensors are [B, C, Y, X]."""
+"""StudentOutputs: dense, undecoded outputs of up to five tasks. BEV tensors are [B, C, Y, X]."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from torch import Tensor
 
 
 class StudentOutputs(NamedTuple):
-    """G class groups, K agents, M modes, T motion steps."""
+    """G class groups, K agents, M modes, T motion steps; None where the student does not have the task."""
 
     bev: Tensor
     """[B, C, Y, X] BEV features that all heads share."""
-    heatmap: Tensor
+    heatmap: Tensor | None = None
     """[B, classes, Y, X] logits of class centres."""
-    box_codes: Tensor
+    box_codes: Tensor | None = None
     """[B, G, 10, Y, X]: offset x, y in cells; z; log width, length, height; sin, cos of yaw; velocity x, y."""
-    map_logits: Tensor
+    map_logits: Tensor | None = None
     """[B, map classes, Y, X]."""
-    occupancy_logits: Tensor
+    occupancy_logits: Tensor | None = None
     """[B, steps, side, side] over +-50 m."""
-    agents: Tensor
+    agents: Tensor | None = None
     """[B, K] the highest peaks of the heat map, best first: flat index `class*Y*X + y*X + x`."""
-    trajectory_offsets: Tensor
+    trajectory_offsets: Tensor | None = None
     """[B, K, M, T, 2] displacement of each step, metres."""
-    trajectory_logits: Tensor
+    trajectory_logits: Tensor | None = None
     """[B, K, M]."""
-    plans: Tensor
+    plans: Tensor | None = None
     """[B, commands, steps, 2] ego positions, metres."""
+
+    def present(self) -> dict[str, Tensor]:
+        """What the student has, by name, in this order."""
+        return {name: value for name, value in self._asdict().items() if value is not None}

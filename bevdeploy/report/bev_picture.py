@@ -124,7 +124,9 @@ def _draw_box(canvas: Canvas, layout: BevLayout, unit: float, result: BevResult,
 
 
 def _draw_trajectory(canvas: Canvas, layout: BevLayout, unit: float, result: BevResult, index: int) -> None:
-    """The likeliest of the modes, fading with time."""
+    """The likeliest of the modes, fading with time; nothing of a student without motion."""
+    if not result.trajectory_probabilities.shape[1]:
+        return
     mode = int(np.argmax(result.trajectory_probabilities[index]))
     path_m = np.concatenate([result.boxes[index, None, :2], result.trajectories_m[index, mode]])  # [1 + steps, 2]
     if not np.isfinite(path_m).all():

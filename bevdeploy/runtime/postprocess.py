@@ -15,7 +15,7 @@ from bevdeploy.errors import ContractError
 from bevdeploy.geometry.grid import BEVGrid
 from bevdeploy.runtime.contract import Contract
 from bevdeploy.runtime.result import BevResult
-from bevdeploy.tasks import LOG_SIZE_RANGE, NOT_A_PEAK
+from bevdeploy.tasks import BOX_FIELDS, LOG_SIZE_RANGE, NOT_A_PEAK
 
 Float32 = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
@@ -41,15 +41,21 @@ def result_from_frames(outputs: Arrays, contract: Contract) -> BevResult:
     Raises:
         ContractError: an output is missing.
     """
+    nothing = _nothing(contract)
+
+    def output(head: str, name: str) -> Float32:
+        return _float32(outputs, name) if head in contract.tasks.heads else nothing[name]
+
+    detects = "detection" in contract.tasks.heads
     return BevResult(
-        boxes=_float32(outputs, "boxes"),
-        scores=_float32(outputs, "scores"),
-        labels=_output(outputs, "labels").astype(np.int32),
-        trajectories_m=_float32(outputs, "trajectories"),
-        trajectory_probabilities=_float32(outputs, "trajectory_probabilities"),
-        map_probabilities=_float32(outputs, "map_probabilities"),
-        occupancy_probabilities=_float32(outputs, "occupancy_probabilities"),
-        plans_m=_float32(outputs, "plans"),
+        boxes=output("detection", "boxes"),
+        scores=output("detection", "scores"),
+        labels=_output(outputs, "labels").astype(np.int32) if detects else np.zeros(0, np.int32),
+        trajectories_m=output("motion", "trajectories"),
+        trajectory_probabilities=output("motion", "trajectory_probabilities"),
+        map_probabilities=output("map", "map_probabilities"),
+        occupancy_probabilities=output("occupancy", "occupancy_probabilities"),
+        plans_m=output("planning", "plans"),
         tasks=contract.tasks,
     )
 
@@ -60,6 +66,20 @@ def result_from_dense(outputs: Arrays, contract: Contract) -> BevResult:
     Raises:
         ContractError: an output is missing, or an agent lies outside the heatmap.
     """
+    heads = contract.tasks.heads
+    decoded: dict[str, NDArray[Any]] = _nothing(contract)
+    if "detection" in heads:
+        decoded |= _decoded_boxes(outputs, contract)
+    if "map" in heads:
+        decoded["map_probabilities"] = sigmoid(_float32(outputs, "map_logits")[0])
+    if "occupancy" in heads:
+        decoded["occupancy_probabilities"] = sigmoid(_float32(outputs, "occupancy_logits")[0])
+    if "planning" in heads:
+        decoded["plans"] = _float32(outputs, "plans")[0]
+    return result_from_frames(decoded, contract)
+
+
+def _decoded_boxes(outputs: Arrays, contract: Contract) -> dict[str, NDArray[Any]]:
     heatmap = _float32(outputs, "heatmap")[0]  # [classes, Y, X]
     agents = _output(outputs, "agents")[0].astype(np.int64)  # [K]
     if agents.size and (agents.min() < 0 or agents.max() >= heatmap.size):
@@ -70,18 +90,27 @@ def result_from_dense(outputs: Arrays, contract: Contract) -> BevResult:
     groups = np.array(contract.tasks.group_of_class)[labels]
     codes = _float32(outputs, "box_codes")[0][groups, :, rows, columns]  # [K, 10]
     boxes = boxes_from_codes(codes, rows, columns, contract.geometry.grid)  # [K, 9]
-    steps_m = _float32(outputs, "trajectory_offsets")[0]  # [K, modes, steps, 2]
-    return BevResult(
-        boxes=boxes,
-        scores=sigmoid(heatmap.reshape(-1)[agents]),
-        labels=labels.astype(np.int32),
-        trajectories_m=boxes[:, None, None, :2] + steps_m.cumsum(2, dtype=np.float32),
-        trajectory_probabilities=softmax(_float32(outputs, "trajectory_logits")[0]),
-        map_probabilities=sigmoid(_float32(outputs, "map_logits")[0]),
-        occupancy_probabilities=sigmoid(_float32(outputs, "occupancy_logits")[0]),
-        plans_m=_float32(outputs, "plans")[0],
-        tasks=contract.tasks,
-    )
+    decoded = {"boxes": boxes, "scores": sigmoid(heatmap.reshape(-1)[agents]), "labels": labels.astype(np.int32)}
+    if "motion" in contract.tasks.heads:
+        steps_m = _float32(outputs, "trajectory_offsets")[0]  # [K, modes, steps, 2]
+        decoded["trajectories"] = boxes[:, None, None, :2] + steps_m.cumsum(2, dtype=np.float32)
+        decoded["trajectory_probabilities"] = softmax(_float32(outputs, "trajectory_logits")[0])
+    return decoded
+
+
+def _nothing(contract: Contract) -> dict[str, NDArray[Any]]:
+    """Decoded outputs of tasks that the student does not have: the right axes, one of them of length 0."""
+    tasks, (_, y, x), side = contract.tasks, contract.geometry.grid.shape_zyx, contract.tasks.occupancy_side
+    shapes = {
+        "boxes": (0, len(BOX_FIELDS)),
+        "scores": (0,),
+        "trajectories": (tasks.detections, 0, tasks.motion_steps, 2),
+        "trajectory_probabilities": (tasks.detections, 0),
+        "map_probabilities": (0, y, x),
+        "occupancy_probabilities": (0, side, side),
+        "plans": (0, tasks.plan_steps, 2),
+    }
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
 
 def boxes_from_codes(codes: Float32, rows: NDArray[np.intp], columns: NDArray[np.intp], grid: BEVGrid) -> Float32:

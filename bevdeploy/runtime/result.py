@@ -15,7 +15,10 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class BevResult:
-    """All five tasks of one frame; ego frame of the key time, x forward, y left."""
+    """Up to five tasks of one frame; ego frame of the key time, x forward, y left.
+
+    A task that the student does not have leaves its array empty: no boxes, modes, classes, steps or commands.
+    """
 
     boxes: Float32
     """[n, 9], columns of `tasks.BOX_FIELDS`, highest score first."""
@@ -52,23 +55,20 @@ class BevResult:
 
     def document(self) -> dict[str, Any]:
         """One JSON line: boxes with their likeliest trajectory, plans; dense maps as the share of cells above 0.5."""
-        best = self.trajectory_probabilities.argmax(1) if len(self.boxes) else np.zeros(0, np.int64)
         return {
             "boxes": [
                 {
                     "class": self.tasks.classes[label],
                     "score": round(float(score), 4),
                     **{name: round(float(value), 4) for name, value in zip(BOX_FIELDS, box, strict=True)},
-                    "trajectory_m": np.round(modes[mode].astype(np.float64), 3).tolist(),
-                    "trajectory_probability": round(float(probabilities[mode]), 4),
+                    **_likeliest(modes, probabilities),
                 }
-                for box, score, label, modes, probabilities, mode in zip(
+                for box, score, label, modes, probabilities in zip(
                     self.boxes,
                     self.scores,
                     self.labels,
                     self.trajectories_m,
                     self.trajectory_probabilities,
-                    best,
                     strict=True,
                 )
             ],
@@ -82,3 +82,14 @@ class BevResult:
             },
             "occupancy_share": [round(float((step > 0.5).mean()), 4) for step in self.occupancy_probabilities],
         }
+
+
+def _likeliest(modes: Float32, probabilities: Float32) -> dict[str, Any]:
+    """The best of trajectories [modes, steps, 2]; nothing of a student without motion."""
+    if not len(modes):
+        return {}
+    best = int(probabilities.argmax())
+    return {
+        "trajectory_m": np.round(modes[best].astype(np.float64), 3).tolist(),
+        "trajectory_probability": round(float(probabilities[best]), 4),
+    }
