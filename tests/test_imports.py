@@ -29,7 +29,7 @@ OPTIONAL = (
     "matplotlib",
     "pyquaternion",
 )
-WITHOUT_TORCH = ("geometry", "runtime", "engines", "plugins", "report", "data", "cli")
+WITHOUT_TORCH = ("geometry", "runtime", "engines", "plugins", "report", "data", "evaluate", "cli")
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys

@@ -57,7 +57,7 @@ def _table(report: EvalReport, rows: list[Metric]) -> Table:
         table.add_column("points", justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
     table.add_column("over", justify="right", no_wrap=True)
-    table.add_column("", overflow="ellipsis", no_wrap=True)
+    table.add_column("")  # the only one that gives way on a narrow terminal
     task = ""
     for metric in rows:
         if metric.task != task:
@@ -75,7 +75,8 @@ def _table(report: EvalReport, rows: list[Metric]) -> Table:
                 Text(points_cell(change), _style(change)),
                 Text(*_MARKS[False]) if change is not None and change.verdict in ("worse", "lost") else Text(),
             ]
-        table.add_row(*cells, Text(f"{metric.count:,}"), Text(note_cell(metric), "dim"))
+        note = Text(note_cell(metric), "dim", overflow="ellipsis", no_wrap=True)
+        table.add_row(*cells, Text(f"{metric.count:,}"), note)
     return table
 
 

@@ -12,13 +12,13 @@ from bevdeploy.report.metric_cells import TITLES, better_sign, points_cell, valu
 def eval_page(report: EvalReport) -> Page:
     """The whole report."""
     scores = report.scored.scores
-    sections = [Section("In short", "\n\n".join(report.notes), table=_table(report, scores.headlines))]
+    sections = [Section("In short", "\n\n".join(report.notes), table=metric_table(report, scores.headlines))]
     if report.difference is not None:
         sections.append(_comparison(report))
     for task, title in TITLES.items():
         metrics = tuple(metric for metric in scores.metrics if metric.task == task)
         if metrics:
-            sections.append(Section(title, table=_table(report, metrics, with_task=False)))
+            sections.append(Section(title, table=metric_table(report, metrics, with_task=False)))
     return Page(
         f"Accuracy of {report.scored.file}",
         f"{report.scored.about}, on {report.data} {report.version}, {report.split}",
@@ -37,7 +37,7 @@ def _verdicts(report: EvalReport) -> list[Verdict]:
     return verdicts
 
 
-def _table(report: EvalReport, metrics: tuple[Metric, ...], with_task: bool = True) -> Table:
+def metric_table(report: EvalReport, metrics: tuple[Metric, ...], with_task: bool = True) -> Table:
     """One row per metric; protocols that all rows share stand below the table."""
     changes = _changes(report)
     protocols = list(dict.fromkeys(metric.protocol for metric in metrics if metric.value is not None))

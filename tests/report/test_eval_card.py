@@ -163,3 +163,11 @@ def test_without_a_comparison_the_page_has_none() -> None:
     headings = [section.heading for section in eval_page(report()).sections]
     assert headings == ["In short", "Detection", "Map", "Planning"]
     assert [verdict.level for verdict in eval_page(report()).verdicts] == ["info"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_number_gives_way_on_a_narrow_terminal(width: int) -> None:
+    text = io.StringIO()
+    Console(file=text, width=width).print(eval_card(report()))
+    for value in ("21.90 %", "0.814 m", "40.00 %", "1.650 m", "3,393"):
+        assert value in text.getvalue(), f"{value} is gone at {width} columns"

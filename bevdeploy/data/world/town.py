@@ -16,7 +16,7 @@ from bevdeploy.data.world.scene import Float64, Strip, Town
 from bevdeploy.data.world.street_network import StreetNetwork, TownPlan, street_network
 
 _MARGIN_M = 62.0
-"""Around the outermost streets: their walkways and houses, and the 57 m of map that the devkit draws around a vehicle."""
+"""Around the outermost streets: walkways, houses, and the 57 m of map that the devkit draws around a vehicle."""
 TOWN_PLANS = {
     "boston-seaport": TownPlan(4, 4, (78.0, 104.0), 3.0, 0.07, 2, 2, 1, (4, 8), 0.6, 0.54, 0.22, 3, 0.1),
     "singapore-onenorth": TownPlan(4, 4, (84.0, 106.0), 6.0, -0.05, 1, 8, 2, (3, 6), 0.9, 0.44, 0.22, 2, 0.4),

@@ -38,13 +38,20 @@ def outputs_of_heads(model: HasHeads, encoded: Tensor, ego_state: Tensor | None)
     if model.map is not None:
         outputs = outputs._replace(map_logits=model.map(encoded).float())
     if model.occupancy is not None:
-        outputs = outputs._replace(occupancy_logits=model.occupancy(encoded))
+        outputs = outputs._replace(occupancy_logits=model.occupancy(encoded).float())
     if model.detection is not None:
         heatmap, box_codes = (output.float() for output in model.detection(encoded))
         agents = peaks(heatmap, model.spec.tasks.detections)  # [B, K]
         outputs = outputs._replace(heatmap=heatmap, box_codes=box_codes, agents=agents)
     if model.motion is None and model.planning is None:
         return outputs
+    if not torch.is_autocast_enabled(encoded.device.type):
+        return _with_queries(model, outputs, ego_state)
+    with torch.autocast(encoded.device.type, enabled=False):
+        return _with_queries(model, outputs, ego_state)
+
+
+def _with_queries(model: HasHeads, outputs: StudentOutputs, ego_state: Tensor | None) -> StudentOutputs:
     memory = bev_memory(outputs.bev)  # [B, S, C]
     if model.motion is not None:
         outputs = _with_motion(model.motion, outputs, memory, model.group_of_class)
