@@ -1,0 +1,228 @@
+"""`bevdeploy distill`: train a student on an indexed data set; a checkpoint, a log and a picture of the curves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bevdeploy.data.index import SampleIndex, open_index
+from bevdeploy.data.samples import Samples
+from bevdeploy.errors import DataSetError, MissingDependencyError, TrainingError
+from bevdeploy.models import Student, build_student, load_backbone_weights, load_checkpoint, save_checkpoint
+from bevdeploy.models.checkpoint import Argument
+from bevdeploy.models.untrained import untrained_student
+from bevdeploy.paths import check_writable
+from bevdeploy.report.curve_picture import curve_picture
+from bevdeploy.report.image_bytes import save_png
+from bevdeploy.train import Objective, Progress, RunFiles, StepRow, TaskObjective, TrainConfig, fabric_of, fit
+from bevdeploy.train.training_log import read_log
+from bevdeploy.train.training_state import state_path
+
+METHODS: dict[str, Callable[[TrainConfig], Objective]] = {"none": lambda config: TaskObjective(config.weights)}
+"""What a METHOD minimises; `none` is supervised training, without a teacher."""
+FILMED = ("loss", "gradient_norm", "learning_rate", "keyframes_per_s")
+"""Columns of the log that are drawn beside the terms."""
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What was trained and written."""
+
+    checkpoint: Path
+    student: str
+    method: str
+    parameters: int
+    split: str
+    keyframes: int
+    """Of the split, without those that lack files."""
+    skipped: int
+    """Keyframes of the split that lack files."""
+    resumed_from: int
+    """Steps that were done before; 0 for a training begun anew."""
+    steps: int
+    """Steps done in all."""
+    seconds: float
+    """Of the steps done now."""
+    keyframes_per_s: float
+    device: str
+    processes: int
+    last: Mapping[str, float] = field(default_factory=dict)
+    """The last row of the log."""
+    passed_over: tuple[str, ...] = ()
+    """One line for each damaged keyframe that another one stood in for."""
+    log: Path | None = None
+    curves: Path | None = None
+    """None where Pillow is not installed."""
+
+
+def train_student(
+    method: str,
+    data: Path,
+    name: str,
+    path: Path,
+    config: TrainConfig,
+    arguments: Mapping[str, Argument] | None = None,
+    *,
+    version: str | None = None,
+    split: str | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    device: str = "auto",
+    resume: bool = False,
+    start: Path | None = None,
+    backbone: Path | None = None,
+    on_row: Callable[[StepRow], None] = lambda row: None,
+) -> TrainReport:
+    """Train a student and write its checkpoint, which `export` takes; under torchrun the first process writes.
+
+    Beside `out/s.pth` lie `s.train.pt` (the training state), `s.log.csv`, `s.curves.png` and, where TensorBoard is
+    installed, the folder `s.tensorboard`.
+
+    Args:
+        method: of `METHODS`.
+        data: nuScenes root with an index, or an index folder.
+        name: of the student's builder.
+        path: checkpoint to write.
+        config: the training.
+        arguments: of the student's builder.
+        version: of the data set, where the root has several.
+        split: or scene; None takes `train`, or `mini_train` of a mini set.
+        seed: of the first weights, the order of the data and their augmentation.
+        workers: processes that load data.
+        device: auto, cpu or cuda.
+        resume: go on from the training state beside the checkpoint.
+        start: checkpoint whose weights are the first ones; fresh ones without.
+        backbone: ImageNet weights for the image backbone.
+        on_row: called after every logged step, on the first process.
+
+    Raises:
+        TrainingError: an unknown method, or as `train.fit`.
+        CheckpointError: the student, an option or a file of weights cannot be used.
+        DataSetError: the data cannot be used.
+        OutputError: a file cannot be written.
+    """
+    if method not in METHODS:
+        raise TrainingError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
+    check_writable(path)
+    arguments = arguments or {}
+    student = _begun_student(name, arguments, seed, start, backbone)
+    index = open_index(data, version)
+    split = split or default_train_split(index)
+    source = Samples(
+        index,
+        student.spec.tasks,
+        student.spec.geometry,
+        split=split,
+        lidar_sweeps=1 if config.weights.depth else 0,
+        augmentation=config.augmentation,
+        seed=seed,
+    )
+    files = RunFiles(state_path(path), path.with_suffix(".log.csv"), path.with_suffix(".tensorboard"))
+    fabric = fabric_of(config, device)
+    rows: list[StepRow] = []
+    note = f"{method} on {index.version} {split}, {len(source)} keyframes, seed {seed}"
+
+    def keep(row: StepRow) -> None:
+        rows.append(row)
+        on_row(row)
+
+    def save(step: int, weights: Mapping[str, Tensor]) -> None:
+        saved = build_student(name, arguments)
+        saved.load_state_dict(weights)
+        save_checkpoint(path, saved, arguments, f"{note}, {step} steps")
+
+    began_s = time.perf_counter()
+    identity = f"{method} {name} {dict(sorted(arguments.items()))}"
+    progress = Progress(on_row=keep, on_save=save)
+    done = fit(
+        fabric,
+        student,
+        METHODS[method](config),
+        source,
+        config,
+        seed=seed,
+        workers=workers,
+        files=files,
+        resume=resume,
+        identity=identity,
+        progress=progress,
+    )
+    seconds = time.perf_counter() - began_s
+    trained_now = config.steps - done.first_step
+    return TrainReport(
+        checkpoint=path,
+        student=name,
+        method=method,
+        parameters=sum(parameter.numel() for parameter in student.parameters()),
+        split=split or "all",
+        keyframes=len(source),
+        skipped=source.skipped,
+        resumed_from=done.first_step,
+        steps=config.steps,
+        seconds=seconds,
+        keyframes_per_s=trained_now * config.batch * fabric.world_size / seconds,
+        device=str(fabric.device) if fabric.device.type == "cpu" else torch.cuda.get_device_name(fabric.device),
+        processes=fabric.world_size,
+        passed_over=done.passed_over,
+        last=rows[-1].columns() if rows else {},
+        log=files.log,
+        curves=_drawn(path, note) if fabric.is_global_zero else None,
+    )
+
+
+def default_train_split(index: SampleIndex) -> str | None:
+    """`mini_train` of a mini set, `train` of any other; None, all scenes, where they are of no split.
+
+    Raises:
+        DataSetError: the scenes are of other splits.
+    """
+    for name in ("mini_train", "train"):  # scenes of a mini set are in both
+        if name in index.splits:
+            return name
+    if index.splits:
+        raise DataSetError(
+            f"{index.root}: no scene of {index.version} is in train; name one of {', '.join(index.splits)} with --split"
+        )
+    return None
+
+
+def _begun_student(
+    name: str, arguments: Mapping[str, Argument], seed: int, start: Path | None, backbone: Path | None
+) -> Student:
+    student = untrained_student(name, arguments, seed)
+    if start is not None:
+        begun = load_checkpoint(start)
+        if begun.spec != student.spec:
+            raise TrainingError(
+                f"{start}: holds {begun.spec.name} of other sizes than {name} with {dict(arguments)}; give the options "
+                "it was made with (--option)"
+            )
+        student.load_state_dict(begun.state_dict())
+    if backbone is not None:
+        load_backbone_weights(student, backbone)
+    return student
+
+
+def _drawn(path: Path, title: str) -> Path | None:
+    rows = read_log(path.with_suffix(".log.csv"))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    shown = [name for name in names if name in FILMED or name.endswith("_loss")]
+    curves = {}
+    for name in shown:
+        known = [row for row in rows if name in row]
+        curves[name.removesuffix("_loss").replace("_", " ")] = (
+            np.array([row["step"] for row in known]),
+            np.array([row[name] for row in known]),
+        )
+    picture = path.with_suffix(".curves.png")
+    try:
+        save_png(curve_picture(title, curves), picture)
+    except MissingDependencyError:
+        return None
+    return picture

@@ -1,0 +1,23 @@
+"""Loss of the HD-map masks: cross-entropy, as BEVFusion trains them, and Dice for the thin classes."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from bevdeploy.train.mask_loss import cross_entropy, dice
+
+
+def map_loss(logits: Tensor, masks: Tensor, dice_weight: float = 1.0) -> Tensor:
+    """Sum over classes of the mean cross-entropy over cells, plus `dice_weight` times 1 - Dice.
+
+    BEVFusion (Liu et al., 2023) sums a focal loss of every class in its code; cross-entropy is that loss with gamma 0.
+
+    Args:
+        logits: [B, map classes, Y, X].
+        masks: [B, map classes, Y, X], 0 or 1.
+        dice_weight: 0 leaves Dice out.
+
+    Returns:
+        A scalar.
+    """
+    return (cross_entropy(logits, masks).mean((0, 2, 3)) + dice_weight * dice(logits, masks)).sum()
