@@ -56,6 +56,7 @@ test: lint
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.bev_pool --markdown benchmarks/README.md
 	$(BIN)/python -m benchmarks.student --markdown benchmarks/README.md
+	$(BIN)/python -m benchmarks.data --markdown benchmarks/README.md
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -26,8 +26,14 @@ def place_beside(root: Path, version: str) -> Path:
 
 
 def place_in_cache(root: Path, version: str) -> Path:
-    """The place for roots that may not be written: in the user's cache, by the root's path."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """The place for roots that may not be written: in the user's cache, by the root's path.
+
+    A user without a home, as in many containers, has no cache: the place beside, once more.
+    """
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return place_beside(root, version)
     name = hashlib.sha256(str(Path(root).resolve()).encode()).hexdigest()[:12]
     return cache / "bevdeploy" / f"index-{name}" / version
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bevdeploy.data.index_arrays import ATTRIBUTES, CLASSES, DTYPES, SWEEPS
-from bevdeploy.data.nuscenes import CAMERAS, key_channel, pose_of_reading, rigid_of_row
+from bevdeploy.data.nuscenes import CAMERAS, key_channel, pose_of_reading, rigid_of_row, velocity_of_annotation
 from bevdeploy.errors import DataSetError
 from bevdeploy.geometry.frames import Float64, invert
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
 
 LIDAR = "LIDAR_TOP"
+FARTHEST_M = 1e9
+"""Beyond all maps: a box there is damage."""
 
 
 class KeyframeRows:
@@ -30,7 +32,11 @@ class KeyframeRows:
         self.instances: dict[str, int] = {}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The columns as arrays of the index; empty ones have their full rank."""
+        """The columns as arrays of the index; empty ones have their full rank.
+
+        Raises:
+            ValueError: a whole number that its column does not hold.
+        """
         widths: dict[str, tuple[int, ...]] = {
             "box_centre_m": (3,), "box_size_m": (3,), "box_rotation": (4,), "box_velocity_mps": (3,),
             "ego_from_lidar": (4, 4),
@@ -42,7 +48,7 @@ class KeyframeRows:
         for name, kind in DTYPES.items():
             if name in self.columns or name.startswith(("box_", "lidar_", "ego_from_lidar")):
                 if name not in arrays and name != "box_following":
-                    column = np.array(self.columns[name], "S1" if kind == "S" and not self.columns[name] else kind)
+                    column = _column(name, self.columns[name], kind)
                     arrays[name] = column.reshape(len(column), *widths[name]) if name in widths else column
         return arrays
 
@@ -138,7 +144,8 @@ def _box_rows(database: NuScenes, sample: Mapping[str, Any], rows: KeyframeRows)
         attributes = [database.get("attribute", key)["name"] for key in row["attribute_tokens"]]
         attribute = next((ATTRIBUTES.index(known) for known in attributes if known in ATTRIBUTES), -1)
         box = np.array([*row["translation"], *row["size"], *row["rotation"]], np.float64)
-        if box.shape != (10,) or not np.isfinite(box).all() or box[3:6].min() <= 0 or np.linalg.norm(box[6:]) < 1e-6:
+        impossible = box.shape != (10,) or not (np.abs(box) < FARTHEST_M).all()  # NaN neither
+        if impossible or box[3:6].min() <= 0 or np.linalg.norm(box[6:]) < 1e-6:
             raise DataSetError(
                 f"{database.table_root}: annotation {token} has an impossible box {box.tolist()}; "
                 "unpack the metadata archive again"
@@ -146,12 +153,22 @@ def _box_rows(database: NuScenes, sample: Mapping[str, Any], rows: KeyframeRows)
         columns["box_centre_m"].append(box[:3])
         columns["box_size_m"].append(box[3:6])
         columns["box_rotation"].append(box[6:])
-        columns["box_velocity_mps"].append(database.box_velocity(token))
+        columns["box_velocity_mps"].append(velocity_of_annotation(database, token))
         columns["box_class"].append(CLASSES.index(name))
         columns["box_attribute"].append(attribute)
         columns["box_instance"].append(rows.instances.setdefault(row["instance_token"], len(rows.instances)))
         columns["box_points"].append(int(row["num_lidar_pts"]) + int(row["num_radar_pts"]))
         columns["box_visibility"].append(int(row["visibility_token"] or 4))
+
+
+def _column(name: str, values: list[Any], kind: str) -> NDArray[Any]:
+    if kind[0] != "i":
+        return np.array(values, "S1" if kind == "S" and not values else kind)
+    wide, limits = np.array(values, np.int64), np.iinfo(kind)
+    beyond = wide[(wide < limits.min) | (wide > limits.max)]
+    if len(beyond):
+        raise ValueError(f"{name} of {beyond[0]}")
+    return wide.astype(kind)
 
 
 def _relative(name: str) -> bytes:

@@ -30,6 +30,8 @@ FARTHEST = 255
 """Distances of 25.5 m and more."""
 FINER = 3
 """Polygons and lines are drawn on cells of a third, and the middle one is kept."""
+MAX_CELLS = 2**30
+"""43 square kilometres; nuScenes' largest map has 6.3."""
 TILE = 1024
 """Cells along a tile's side, so that a city fits in memory."""
 SUBPIXEL_BITS = 8
@@ -49,7 +51,7 @@ def raster_of_location(
     """The raster of a map expansion between two corners (x, y); None where the file does not exist.
 
     Raises:
-        DataSetError: the file is damaged.
+        DataSetError: the file is damaged, or the corners are too far apart for one map.
         MissingDependencyError: cv2 or shapely is not installed.
     """
     if not path.is_file():
@@ -57,13 +59,18 @@ def raster_of_location(
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         polygons, dividers, boundaries = shapes_of_expansion(document)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataSetError(
             f"{path}: cannot be read as a map expansion ({type(error).__name__}: {error}); unpack the map expansion "
             "again, or remove the file to go without map truth"
         ) from error
     low = np.floor(np.asarray(lower_m, np.float64) / CELL_M) * CELL_M
     columns, rows = (int(n) for n in np.ceil((np.asarray(upper_m) - low) / CELL_M))
+    if rows * columns > MAX_CELLS:
+        raise DataSetError(
+            f"{path}: poses of this location are {columns * CELL_M:.0f} x {rows * CELL_M:.0f} m apart, which is no "
+            "drive through one map; unpack the metadata archive again"
+        )
     planes = np.zeros((3, rows, columns), np.uint8)
     corners = [(top, left) for top in range(0, rows, TILE) for left in range(0, columns, TILE)]
     for n, (top, left) in enumerate(corners):
@@ -82,20 +89,23 @@ def shapes_of_expansion(document: Mapping[str, Any]) -> tuple[dict[str, list[lis
 
     Raises:
         KeyError: a layer or a token is missing.
+        ValueError: a node is nowhere, or a polygon has a shape that is none.
         MissingDependencyError: shapely is not installed.
     """
     shapely = _library("shapely")
     nodes = {row["token"]: (float(row["x"]), float(row["y"])) for row in document["node"]}
+    nowhere = [token for token, place in nodes.items() if not np.isfinite(place).all()]
+    if nowhere:
+        raise ValueError(f"node {nowhere[0]} is at {nodes[nowhere[0]]}")
     rings = {row["token"]: _rings(row, nodes) for row in document["polygon"]}
     lines = {row["token"]: np.array([nodes[key] for key in row["node_tokens"]]) for row in document["line"]}
     polygons = {layer: [rings[key] for key in _polygon_tokens(document[layer])] for layer in POLYGON_LAYERS}
     dividers = [lines[row["line_token"]] for layer in DIVIDER_LAYERS for row in document[layer] if row["line_token"]]
-    shapes = [
-        shapely.Polygon(outer, holes).buffer(0)
-        for layer in BOUNDARY_LAYERS
-        for outer, *holes in (rings[key] for key in _polygon_tokens(document[layer]))
-    ]
-    union = shapely.unary_union(shapes)
+    areas = [rings[key] for layer in BOUNDARY_LAYERS for key in _polygon_tokens(document[layer])]
+    try:
+        union = shapely.unary_union([shapely.Polygon(outer, holes).buffer(0) for outer, *holes in areas])
+    except shapely.errors.ShapelyError as error:
+        raise ValueError(str(error)) from error
     parts = getattr(union, "geoms", [union])
     boundaries = [
         np.asarray(ring.coords)[:, :2]
@@ -113,7 +123,7 @@ def _polygon_tokens(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _rings(row: Mapping[str, Any], nodes: Mapping[str, tuple[float, float]]) -> list[Ring]:
-    outer = np.array([nodes[key] for key in row["exterior_node_tokens"]])
+    outer = np.array([nodes[key] for key in row["exterior_node_tokens"]]).reshape(-1, 2)  # [n, 2]
     holes = [np.array([nodes[key] for key in hole["node_tokens"]]) for hole in row.get("holes", [])]
     return [outer, *(hole for hole in holes if len(hole) > 2)]
 
@@ -147,7 +157,7 @@ def _distances(lines: list[Ring], low_m: Float64, shape: tuple[int, ...]) -> NDA
 
 
 def _reaches(points: Ring, low_m: Float64, high_m: Float64) -> bool:
-    return bool((points.max(0) >= low_m).all() and (points.min(0) <= high_m).all())
+    return bool(len(points) and (points.max(0) >= low_m).all() and (points.min(0) <= high_m).all())
 
 
 def _pixels(points: Ring, low_m: Float64, cell_m: float) -> NDArray[np.int32]:

@@ -173,7 +173,7 @@ def boxes_of_sample(database: NuScenes, token: str) -> TrueBoxes:
                 continue
             centre = transform(ego_from_global, annotation["translation"])
             forward = ego_from_global[:3, :3] @ rotation_from_quaternion(annotation["rotation"])[:, 0]
-            velocity = ego_from_global[:3, :3] @ database.box_velocity(annotation_token)
+            velocity = ego_from_global[:3, :3] @ velocity_of_annotation(database, annotation_token)
             yaw = np.arctan2(forward[1], forward[0])
             rows.append(np.array([*centre, *annotation["size"], yaw, *velocity[:2]], np.float64))  # [9]
             names.append(name)
@@ -247,7 +247,7 @@ def tables_of(database: NuScenes) -> Iterator[None]:
     """A block that turns what the devkit raises for rows that are missing or malformed into a FrameSourceError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, AssertionError, ArithmeticError) as error:
         raise FrameSourceError(
             f"{database.table_root}: a table row is missing or damaged ({type(error).__name__}: {error}); "
             "unpack the metadata archive of the data set again"
@@ -260,10 +260,25 @@ def key_channel(channels: Mapping[str, str]) -> str:
 
 
 def rigid_of_row(row: Mapping[str, Any]) -> Float64:
-    """`translation` and `rotation` of a table row as a transform [4, 4]."""
-    return compose(rotation_from_quaternion(row["rotation"]), row["translation"])
+    """`translation` and `rotation` of a table row as a transform [4, 4].
+
+    Raises:
+        ValueError: the translation is not three finite numbers.
+        GeometryError: the rotation is no quaternion.
+    """
+    translation_m = np.asarray(row["translation"], np.float64)
+    if translation_m.shape != (3,) or not np.isfinite(translation_m).all():
+        raise ValueError(f"row {row['token']}: translation {row['translation']}")
+    return compose(rotation_from_quaternion(row["rotation"]), translation_m)
 
 
 def pose_of_reading(database: NuScenes, sample_data_token: str) -> Float64:
     """`global_from_ego` [4, 4] at the time of one sensor reading."""
     return rigid_of_row(database.get("ego_pose", database.get("sample_data", sample_data_token)["ego_pose_token"]))
+
+
+def velocity_of_annotation(database: NuScenes, token: str) -> Float64:
+    """Velocity [3] in the global frame; NaN where it cannot be told, also for two keyframes of the same time."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        velocity = np.asarray(database.box_velocity(token), np.float64)
+    return np.where(np.isfinite(velocity), velocity, np.nan)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bevdeploy.evaluate.result_file import CLASSES
+
 Float64 = NDArray[np.float64]
 
 EGO_LENGTH_M, EGO_WIDTH_M = 4.084, 1.85
@@ -34,7 +36,9 @@ class Footprints:
     valid: NDArray[np.bool_]
     """[T, n] the object is annotated at that step."""
     labels: NDArray[np.int32]
-    """[n] index into the classes."""
+    """[n] index into `classes`."""
+    classes: tuple[str, ...] = CLASSES
+    """All of nuScenes', or those of a student."""
 
 
 def future_footprints(
@@ -43,6 +47,7 @@ def future_footprints(
     futures_m: NDArray[np.float32],
     futures_valid: NDArray[np.bool_],
     steps: int,
+    classes: tuple[str, ...] = CLASSES,
 ) -> Footprints:
     """Footprints at the first `steps` steps of boxes that are annotated now.
 
@@ -54,6 +59,7 @@ def future_footprints(
         futures_m: [n, at least `steps`, 2] positions in the frame of now.
         futures_valid: [n, at least `steps`].
         steps: T.
+        classes: names of the labels.
     """
     n = len(boxes)
     rectangles = np.zeros((steps, n, 5))
@@ -69,7 +75,7 @@ def future_footprints(
             position = futures_m[index, step].astype(np.float64)
             rectangles[step, index] = (*position, box[3], box[4], yaw)
             valid[step, index] = True
-    return Footprints(rectangles, valid, labels)
+    return Footprints(rectangles, valid, labels, classes)
 
 
 def ego_cells(position_m: Float64, centre_m: float = EGO_CENTRE_M) -> Float64:

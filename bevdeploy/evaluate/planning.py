@@ -120,7 +120,7 @@ class PlanningScore:
         self, plan: NDArray[np.float64], true: NDArray[np.float64], footprints: Footprints, protocol: Protocol
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Per step whether the plan, and whether the true plan, meets an obstacle of the protocol."""
-        members = [index for index, name in enumerate(self.tasks.classes) if name in protocol.obstacles]
+        members = [index for index, name in enumerate(footprints.classes) if name in protocol.obstacles]
         obstacles = footprints.valid & np.isin(footprints.labels, members)  # [steps, n]
         standing = [boxes[there] for boxes, there in zip(footprints.rectangles, obstacles, strict=True)]
         hit = [meets(at, boxes, self.ego_centre_m) for at, boxes in zip(plan, standing, strict=True)]

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bevdeploy.errors import DataSetError
+from bevdeploy.evaluate.absent import absent_metrics, boxes_left_out, tracking_left_out
 from bevdeploy.evaluate.detection import score_detection
 from bevdeploy.evaluate.footprints import Footprints, future_footprints
 from bevdeploy.evaluate.map import MapScore
 from bevdeploy.evaluate.metric import Metric
 from bevdeploy.evaluate.motion import MotionScore
 from bevdeploy.evaluate.occupancy import THRESHOLD, OccupancyScore
-from bevdeploy.evaluate.planning import PlanningScore
+from bevdeploy.evaluate.planning import AVG, PlanningScore
 from bevdeploy.evaluate.result_file import Row, Rows, read_results
 from bevdeploy.evaluate.result_rows import check_finite, rows_of_boxes
 from bevdeploy.evaluate.scoreboard import Scores, scores_of
@@ -93,7 +94,8 @@ class _KeptBoxes:
 class TaskScores:
     """Collects frames and says what they are worth.
 
-    Maps are compared cell by cell on the student's own BEV grid, occupancy on the grid of the tasks.
+    Maps are compared cell by cell on the student's own BEV grid, occupancy on the grid of the tasks. Tasks that the
+    student does not have are passed over; their headlines say so.
     """
 
     def __init__(self, tasks: TaskSpec, grid: BEVGrid | None = None, occupancy_threshold: float = THRESHOLD) -> None:
@@ -123,35 +125,59 @@ class TaskScores:
             result: what the student says.
             truth: what is true.
             global_from_ego: [4, 4] pose at the key time.
-            footprints: true boxes at the steps of the plan; None takes the boxes of now along their futures.
+            footprints: true boxes at the steps of the plan; None takes the boxes of now along their futures, where the
+                tasks have every class that a plan may hit.
 
         Raises:
-            DataSetError: the frame was added before, the tasks differ, a shape is wrong, or an output is not finite.
+            DataSetError: the frame was added before, the tasks differ, a shape is wrong, an output is not finite, or
+                a plan has no footprints to be checked with.
         """
         if token in self._kept:
             raise DataSetError(f"sample {token} was evaluated twice")
         if result.tasks != self.tasks:
             raise DataSetError(f"sample {token}: the result has other tasks than the evaluation")
-        if not 0 <= truth.command < len(self.tasks.plan_commands):
+        plans = "planning" in self.tasks.heads
+        if plans and not 0 <= truth.command < len(self.tasks.plan_commands):
             raise DataSetError(f"sample {token}: no command {truth.command}; there is 0..{len(result.plans_m) - 1}")
         kept = _KeptBoxes(result.boxes, result.scores, result.labels, global_from_ego)
         check_finite(kept.boxes, kept.scores, token)
-        if footprints is None:
-            footprints = future_footprints(
-                truth.boxes, truth.labels, truth.futures_m, truth.futures_valid, self.tasks.plan_steps
-            )
         try:
-            self.planning.add(result.plans_m[truth.command], truth.plan_m, truth.plan_valid, footprints)
-            self.motion.add(
-                *(result.boxes, result.scores, result.labels, result.trajectories_m, result.trajectory_probabilities),
-                *(truth.boxes, truth.labels, truth.futures_m, truth.futures_valid, truth.points),
-            )
-            self.occupancy.add(result.occupancy_probabilities, truth.occupancy, truth.occupancy_valid)
-            if truth.map_masks.size:
+            if plans:
+                footprints = self._footprints(truth) if footprints is None else footprints
+                self.planning.add(result.plans_m[truth.command], truth.plan_m, truth.plan_valid, footprints)
+            if "motion" in self.tasks.heads:
+                self.motion.add(
+                    result.boxes,
+                    result.scores,
+                    result.labels,
+                    result.trajectories_m,
+                    result.trajectory_probabilities,
+                    *(truth.boxes, truth.labels, truth.futures_m, truth.futures_valid, truth.points),
+                )
+            if "occupancy" in self.tasks.heads:
+                self.occupancy.add(result.occupancy_probabilities, truth.occupancy, truth.occupancy_valid)
+            if "map" in self.tasks.heads and truth.map_masks.size:
                 self.map.add(result.map_probabilities, truth.map_masks)
         except DataSetError as error:
             raise DataSetError(f"sample {token}: {error}") from error
         self._kept[token] = kept
+
+    def _footprints(self, truth: TrueFrame) -> Footprints:
+        """The boxes of now at the steps of the plan.
+
+        Raises:
+            DataSetError: the tasks lack classes that a plan may hit, or futures as long as the plan.
+        """
+        tasks = self.tasks
+        unknown = [name for name in AVG.obstacles if name not in tasks.classes]
+        if unknown or tasks.motion_steps < tasks.plan_steps:
+            lack = f"lacks {', '.join(unknown)}" if unknown else f"ends after {tasks.motion_steps} steps"
+            raise DataSetError(f"planning: the truth {lack}, so no collision can be told; give footprints")
+        return future_footprints(
+            *(truth.boxes, truth.labels, truth.futures_m, truth.futures_valid),
+            steps=tasks.plan_steps,
+            classes=tasks.classes,
+        )
 
     def results(self) -> dict[str, list[Row]]:
         """All boxes as rows of a result file, by sample token; what `write_results` takes."""
@@ -174,21 +200,15 @@ class TaskScores:
         """
         if not self._kept:
             raise DataSetError("no frame was evaluated; name a data set with frames")
-        metrics: list[Metric] = [
-            *self.map.metrics(),
-            *self.occupancy.metrics(),
-            *self.motion.metrics(),
-            *self.planning.metrics(),
-        ]
+        dense: dict[str, MapScore | OccupancyScore | MotionScore | PlanningScore]
+        dense = {"map": self.map, "occupancy": self.occupancy, "motion": self.motion, "planning": self.planning}
+        metrics: list[Metric] = [*absent_metrics(self.tasks)]
+        for head, score in dense.items():
+            metrics += score.metrics() if head in self.tasks.heads else ()
         complete = False
-        if database is None:
-            why = "no nuScenes tables, by which boxes are scored"
-            metrics += [
-                Metric("detection", "mAP", None, "share", "up", "", 0, why, True),
-                Metric("detection", "NDS", None, "share", "up", "", 0, why, True),
-                _left_out(why),
-            ]
-        else:
+        if database is None and "detection" in self.tasks.heads:
+            metrics += boxes_left_out("no nuScenes tables, by which boxes are scored")
+        elif database is not None and "detection" in self.tasks.heads:
             results = self.results()
             detection = score_detection(database, results, split)
             metrics += detection.metrics()
@@ -196,7 +216,7 @@ class TaskScores:
             if tracking:
                 metrics += score_tracking(database, results, split).metrics()
             else:
-                metrics.append(_left_out("left out on request"))
+                metrics.append(tracking_left_out("left out on request"))
         return scores_of(metrics, self._kept, split, complete)
 
 
@@ -217,12 +237,10 @@ def scores_of_results(
     """
     rows = read_results(results).results if isinstance(results, Path) else results
     detection = score_detection(database, results, split)
-    tracks = score_tracking(database, rows, split).metrics() if tracking else (_left_out("left out on request"),)
+    tracks = (
+        score_tracking(database, rows, split).metrics() if tracking else (tracking_left_out("left out on request"),)
+    )
     return scores_of((*detection.metrics(), *tracks), rows, split, detection.complete)
-
-
-def _left_out(reason: str) -> Metric:
-    return Metric("tracking", "AMOTA", None, "share", "up", "", 0, reason, True)
 
 
 def _words(grid: BEVGrid) -> str:

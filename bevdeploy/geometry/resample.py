@@ -36,9 +36,9 @@ class LinearTaps:
 def rows_of_fit(raw_hw: tuple[int, int], net_hw: tuple[int, int], antialias: bool = False) -> tuple[int, int]:
     """First and one past the last raw row that the network image depends on."""
     if antialias:
-        used = np.flatnonzero(_weights_of_fit(raw_hw, net_hw)[0].any(0))
+        used = np.flatnonzero(weights_of_fit(raw_hw, net_hw)[0].any(0))
         return int(used[0]), int(used[-1]) + 1
-    along_y, _ = _taps_of_fit(raw_hw, net_hw)
+    along_y, _ = taps_of_fit(raw_hw, net_hw)
     return int(along_y.lower[0]), int(along_y.upper[-1]) + 1
 
 
@@ -53,18 +53,18 @@ def network_image(
     first, _ = rows_of_fit(raw_hw, net_hw, antialias)
     flat = rows.reshape(len(rows), -1)  # [rows, Wraw*3]
     if antialias:
-        weights_y, weights_x = _weights_of_fit(raw_hw, net_hw)
+        weights_y, weights_x = weights_of_fit(raw_hw, net_hw)
         tall = weights_y[:, first : first + len(rows)] @ flat.astype(np.float32)  # [H, Wraw*3]
         return np.asarray(weights_x @ tall.reshape(net_hw[0], raw_hw[1], 3), np.float32)  # [H, W, 3]
-    along_y, along_x = _taps_of_fit(raw_hw, net_hw)
+    along_y, along_x = taps_of_fit(raw_hw, net_hw)
     lower, upper = along_y.lower - first, along_y.upper - first
     image = np.empty((*net_hw, 3), np.float32)
     for start in range(0, net_hw[0], _ROWS):
         some = slice(start, start + _ROWS)
-        tall = _blend(flat[lower[some]], flat[upper[some]], along_y.share[some, None])  # [_ROWS, Wraw*3]
+        tall = blend(flat[lower[some]], flat[upper[some]], along_y.share[some, None])  # [_ROWS, Wraw*3]
         wide = tall.reshape(-1, raw_hw[1], 3)
         left, right = np.take(wide, along_x.lower, 1), np.take(wide, along_x.upper, 1)  # [_ROWS, W, 3]
-        image[some] = _blend(left, right, along_x.share[:, None])
+        image[some] = blend(left, right, along_x.share[:, None])
     return image
 
 
@@ -100,8 +100,8 @@ def triangle_weights(raw: int, resized: int, crop: int, net: int) -> Float32:
     return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
-def _blend(lower: NDArray[Any], upper: NDArray[Any], share: Float32) -> Float32:
-    """`lower + share * (upper - lower)` in float32."""
+def blend(lower: NDArray[Any], upper: NDArray[Any], share: Float32) -> Float32:
+    """`lower + share * (upper - lower)` in float32; float32 inputs are overwritten."""
     base, difference = lower.astype(np.float32, copy=False), upper.astype(np.float32, copy=False)
     difference -= base
     difference *= share
@@ -110,14 +110,24 @@ def _blend(lower: NDArray[Any], upper: NDArray[Any], share: Float32) -> Float32:
 
 
 @lru_cache(maxsize=16)
-def _taps_of_fit(raw_hw: tuple[int, int], net_hw: tuple[int, int]) -> tuple[LinearTaps, LinearTaps]:
+def taps_of_fit(raw_hw: tuple[int, int], net_hw: tuple[int, int]) -> tuple[LinearTaps, LinearTaps]:
+    """Taps along y and x of the image transform that fits.
+
+    Raises:
+        GeometryError: a size is not positive.
+    """
     fit = ImageTransform.fit(raw_hw, net_hw)
     along_y, along_x = (linear_taps(raw_hw[a], fit.resized_hw[a], fit.crop_yx[a], net_hw[a]) for a in (0, 1))
     return along_y, along_x
 
 
 @lru_cache(maxsize=16)
-def _weights_of_fit(raw_hw: tuple[int, int], net_hw: tuple[int, int]) -> tuple[Float32, Float32]:
+def weights_of_fit(raw_hw: tuple[int, int], net_hw: tuple[int, int]) -> tuple[Float32, Float32]:
+    """Antialiased weights [H, Hraw] and [W, Wraw] of the image transform that fits.
+
+    Raises:
+        GeometryError: a size is not positive.
+    """
     fit = ImageTransform.fit(raw_hw, net_hw)
     along_y, along_x = (triangle_weights(raw_hw[a], fit.resized_hw[a], fit.crop_yx[a], net_hw[a]) for a in (0, 1))
     return along_y, along_x

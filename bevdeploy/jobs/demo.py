@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from bevdeploy import __version__
@@ -131,7 +132,10 @@ def _frames(data: Path, options: DemoOptions) -> FrameSource:
     """Frames to draw: of the made-up world's validation scene, or the user's first."""
     if options.data is not None:
         return frame_source(data, None, options.frames, ego_motion=True)
-    return frame_source(data, None, options.frames, scene=SCENE, ego_motion=True)
+    scene = frame_source(data, None, scene=SCENE, ego_motion=True)
+    shown = min(options.frames, options.keyframes)
+    apart = options.keyframes // shown
+    return replace(scene, sets=islice(scene.sets, 0, apart * shown, apart), count=shown)
 
 
 def _accuracy(engine: Path, data: Path, output: Path, advance: Advance) -> EvalReport:
@@ -192,7 +196,7 @@ def _accuracy_sections(report: DemoReport) -> list[Section]:
     if report.accuracy is None:
         return []
     text = (
-        f"{report.accuracy.coverage} All metrics, with the best and the worst frames: "
+        f"{report.accuracy.coverage.capitalize()}. All metrics, with the best and the worst frames: "
         f"eval/{PAGE_FILE} beside this page."
     )
     headlines = report.accuracy.scored.scores.headlines

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bevdeploy.jobs.evaluated_engine import EvaluatedEngine
 from bevdeploy.jobs.evaluation import EvalOptions, check_output, earlier_scores, report_of, tables_for, written
-from bevdeploy.jobs.frame_score import MEANING, MEANING_WITHOUT_MAP, frame_score
+from bevdeploy.jobs.frame_score import frame_score, meaning_of
 from bevdeploy.jobs.keyframes import Keyframes, rig_of_keyframe
 from bevdeploy.jobs.open_pipeline import open_pipeline
 from bevdeploy.jobs.shown_frames import FrameValue, SeenFrame, shown_frames
@@ -56,7 +56,8 @@ def evaluate_opened(
             are missing or damaged, or a file cannot be written.
     """
     check_output(options.output)
-    database = tables_for(keyframes.index, options.tasks)
+    detects = any("detection" in each.tasks.heads for each in engines)
+    database = tables_for(keyframes.index, options.tasks) if detects else None
     ours, with_map = engines[0], "map" in options.tasks
     values = []
     stage("keyframes")
@@ -80,5 +81,5 @@ def evaluate_opened(
     def pictures() -> tuple[ShownFrame, ...]:
         return shown_frames(values, seen, ours.grid, ours.pipeline.contract.student, ours.path.name, stage)
 
-    meaning = MEANING if with_map and ours.without_map < len(keyframes) else MEANING_WITHOUT_MAP
+    meaning = meaning_of(ours.tasks, with_map and ours.without_map < len(keyframes))
     return written(report, ours.scores.results(), pictures, meaning, options.output)

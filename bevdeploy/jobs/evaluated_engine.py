@@ -13,11 +13,12 @@ from bevdeploy.data.index import SampleIndex
 from bevdeploy.data.sample import Truth
 from bevdeploy.data.truth_of import truth_of
 from bevdeploy.errors import DataSetError
-from bevdeploy.evaluate import TaskScores
+from bevdeploy.evaluate import Footprints, TaskScores, future_footprints
 from bevdeploy.jobs.keyframes import Keyframes
 from bevdeploy.jobs.open_pipeline import errors_naming
 from bevdeploy.report.eval_report import Scored
 from bevdeploy.runtime import BevResult, Pipeline
+from bevdeploy.tasks import TaskSpec
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -39,8 +40,20 @@ class EvaluatedEngine:
         """Frames whose ego state came from the CAN bus."""
 
     def truth(self, row: int) -> Truth:
-        """The truth of a keyframe at the grid and tasks of the contract."""
-        return truth_of(self.index, row, self.tasks, self.grid)
+        """The truth of a keyframe at the grid and tasks of the contract; the driven command is always told."""
+        commands = self.tasks.plan_commands or TaskSpec().plan_commands
+        return truth_of(self.index, row, replace(self.tasks, plan_commands=commands), self.grid)
+
+    def footprints(self, row: int) -> Footprints | None:
+        """What a plan may hit: true boxes of all classes, whichever of them the student detects; None without plans."""
+        if "planning" not in self.tasks.heads:
+            return None
+        steps = self.tasks.plan_steps
+        boxes_alone = TaskSpec(map_classes=(), occupancy_steps_s=(), motion_steps=steps, plan_steps=steps)
+        truth = truth_of(self.index, row, boxes_alone, self.grid)
+        return future_footprints(
+            truth.boxes, truth.labels, truth.futures_m, truth.futures_valid, steps, boxes_alone.classes
+        )
 
     def run(self, row: int, frame_set: FrameSet) -> BevResult:
         """What the pipeline says of a keyframe, with its true ego state where the student reads one.
@@ -67,7 +80,8 @@ class EvaluatedEngine:
             truth = replace(truth, map_masks=truth.map_masks[:0])
         self.measured_states += int(self.index.arrays.ego_state_measured[row])
         try:
-            self.scores.add(token, result, truth, np.array(self.index.arrays.global_from_ego[row]))
+            pose = np.array(self.index.arrays.global_from_ego[row])
+            self.scores.add(token, result, truth, pose, self.footprints(row))
         except DataSetError as error:
             raise DataSetError(f"{self.path}: {error}") from error
 
@@ -90,7 +104,7 @@ class EvaluatedEngine:
         """What a reader of the scores must know."""
         frames = len(self.scores)
         notes = []
-        if self.without_map:
+        if self.without_map and "map" in self.tasks.heads:
             notes.append(f"no map expansion for {self.without_map} of {frames} keyframes: no true map there")
         if self.pipeline.takes_ego_state and self.measured_states < frames:
             notes.append(

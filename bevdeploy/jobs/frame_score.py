@@ -8,6 +8,7 @@ import numpy as np
 
 from bevdeploy.geometry.grid import BEVGrid
 from bevdeploy.runtime import BevResult
+from bevdeploy.tasks import TaskSpec
 
 MATCH_M = 2.0
 """Centres this near are the same object; the middle one of nuScenes' four distances is 1 m or 2 m."""
@@ -16,18 +17,29 @@ MEANING = (
     "inside the grid), and the mean IoU of its map classes at 0.5, averaged."
 )
 MEANING_WITHOUT_MAP = MEANING.split(", and the mean IoU")[0] + "."
+MEANING_WITHOUT_BOXES = "Frame score: mean IoU of this one frame's map classes at 0.5."
 
 
 def frame_score(result: BevResult, truth: BevResult, grid: BEVGrid, with_map: bool) -> float | None:
     """0 to 1 as `MEANING` says; None for a frame without a true box in the grid.
 
-    `truth` is the truth in the form of a result, as `truth_as_result` gives it.
+    Of a student that detects nothing the map alone, None where there is none. `truth` is the truth in the form of a
+    result, as `truth_as_result` gives it.
     """
+    if "detection" not in result.tasks.heads:
+        return map_overlap(result, truth) if with_map else None
     precision = box_precision(inside(result, grid), inside(truth, grid))
     if precision is None or not with_map:
         return precision
     overlap = map_overlap(result, truth)
     return precision if overlap is None else (precision + overlap) / 2
+
+
+def meaning_of(tasks: TaskSpec, with_map: bool) -> str:
+    """What a frame score says of a student with these tasks."""
+    if "map" not in tasks.heads or not with_map:
+        return MEANING_WITHOUT_MAP
+    return MEANING if "detection" in tasks.heads else MEANING_WITHOUT_BOXES
 
 
 def box_precision(result: BevResult, truth: BevResult) -> float | None:

@@ -37,11 +37,22 @@ def tinybev_r18(
 
 
 def tinybev_r18_small(
-    image_height_px: int = 128, image_width_px: int = 352, cell_m: float = 1.6, ego_state: bool = False
+    image_height_px: int = 128,
+    image_width_px: int = 352,
+    cell_m: float = 1.6,
+    ego_state: bool = False,
+    half_extent_m: float = 51.2,
 ) -> Student:
-    """The same code at 2.9 instead of 196 GMACs, for tests and the demo: 6 x 128 x 352 images, 64 x 64 cells."""
-    geometry = _geometry((image_height_px, image_width_px), 51.2, cell_m, DepthBins(1.0, 61.0, 2.0))
-    tasks = TaskSpec(detections=50, occupancy_cell_m=2.0)
+    """The same code at 2.9 instead of 196 GMACs, for tests and the demo: 6 x 128 x 352 images, 64 x 64 cells.
+
+    Depth bins, 30 of them, and the occupancy grid shrink with `half_extent_m`, the reach of the BEV grid.
+    """
+    if not 1.0 <= half_extent_m <= 200.0:
+        raise GeometryError(f"the BEV grid reaches 1 to 200 m, got half_extent_m = {half_extent_m}")
+    reach = half_extent_m / 51.2
+    bins = DepthBins(1.0, 1.0 + 60.0 * reach, 2.0 * reach)
+    geometry = _geometry((image_height_px, image_width_px), half_extent_m, cell_m, bins)
+    tasks = TaskSpec(detections=50, occupancy_half_extent_m=50.0 * reach, occupancy_cell_m=2.0 * reach)
     spec = StudentSpec("tinybev_r18_small", geometry, 64, tasks, ego_state)
     return _tinybev(spec, width=16, neck=64, context=32, bev_widths=(32, 48, 64), shared=32, hidden=32, heads=4)
 

@@ -123,11 +123,17 @@ class EvalReport:
                 "about": self.against.about,
                 "scores": self.against.scores.document(),
             },
-            "difference": None if self.difference is None else self.difference.document(),
+            "difference": self._difference(),
             "passed": self.passed,
             "verdict": self.verdict,
             "frames": [{"token": each.token, "rank": each.rank, "score": round(each.score, 4)} for each in self.shown],
         }
+
+    def _difference(self) -> dict[str, Any] | None:
+        """The difference without its own verdict, which asks for headlines alone; the report's stands beside it."""
+        if self.difference is None:
+            return None
+        return {key: value for key, value in self.difference.document().items() if key not in ("passed", "verdict")}
 
 
 def scores_of_document(document: Mapping[str, Any], source: str) -> Scores:

@@ -202,6 +202,8 @@ def test_a_read_only_root_is_indexed_in_the_cache(
         ("sample_data", lambda rows: [row for row in rows if "CAM_BACK/" not in row["filename"]]),
         ("sample_data", lambda rows: rows[0].update(filename="../../etc/passwd")),
         ("sample", lambda rows: rows[0].update(scene_token="dangling")),
+        ("sample", lambda rows: rows[0].update(timestamp=float("inf"))),
+        ("sample_annotation", lambda rows: rows[0].update(size=[1e300, 1, 1])),
         ("log", lambda rows: rows.clear()),
         ("sample_annotation", lambda rows: {"a": 1}),
     ],
@@ -211,6 +213,26 @@ def test_damaged_tables_are_refused(own_root: Path, table: str, change: Any) -> 
     with pytest.raises((DataSetError, FrameSourceError), match="unpack the metadata archive"):
         build_index(own_root)
     assert not list((own_root / ".bevdeploy").rglob("data-*"))
+
+
+def test_keyframes_of_one_time_leave_velocities_open(own_root: Path) -> None:
+    """Not infinite: a quotient by no time at all tells nothing."""
+    edited(own_root / "v1.0-mini" / "sample.json", lambda rows: [{**row, "timestamp": 5} for row in rows])
+    index = open_index(build_index(own_root))
+    assert not np.isinf(index.arrays.box_velocity_mps).any()
+    assert np.isnan(index.arrays.box_velocity_mps).all()
+
+
+def test_a_user_without_a_home_has_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert index_places.place_in_cache(tmp_path, "v1.0-mini") == index_places.place_beside(tmp_path, "v1.0-mini")
+    (tmp_path / "v1.0-mini").mkdir()
+    with pytest.raises(DataSetError, match="no index yet"):
+        open_index(tmp_path)
 
 
 def test_what_is_not_there_is_said(own_root: Path, tmp_path: Path) -> None:

@@ -76,7 +76,15 @@ def test_messages_belong_to_near_keyframes_only(tmp_path: Path) -> None:
     np.testing.assert_allclose(states[1], [7, 0, 0, 1, 2, 3, 0, 0, 0.5], atol=1e-5)
     path.write_text("[]")
     assert not ego_states(tmp_path, ["s"], arrays)[1].any()
-    for content in ("{}", '[{"utime": 1}]', "[1]", '[{"utime": 1, "vel": [1], "accel": [], "rotation_rate": []}]', "["):
+    nowhere = [{**message, **wrong} for wrong in ({"utime": float("inf")}, {"utime": 10**30}, {"vel": [1e300, 0, 0]})]
+    for content in (
+        "{}",
+        '[{"utime": 1}]',
+        "[1]",
+        '[{"utime": 1, "vel": [1], "accel": [], "rotation_rate": []}]',
+        "[",
+        *(json.dumps([wrong]) for wrong in nowhere),
+    ):
         path.write_text(content)
         if content == "{}":
             assert not ego_states(tmp_path, ["s"], arrays)[1].any()

@@ -107,4 +107,8 @@ def test_a_file_of_wrong_length_costs_its_keyframe(own_root: Path) -> None:
     with pytest.raises(DataSetError, match="No such file"):
         lidar_points(index, 0, 1, np.eye(4))
     path.write_bytes(b"")
-    assert lidar_points(index, 0, 1, np.eye(4)).shape == (0, 5)
+    with pytest.raises(DataSetError, match="0 bytes are no whole number of lidar points"):
+        lidar_points(index, 0, 1, np.eye(4))
+    nowhere = np.array([[3e38, 3e38, 3e38, 1, 0], [np.nan, 9, 9, 1, 0], [9, 9, 9, np.inf, 0], [9, 8, 7, 1, 0]])
+    path.write_bytes(nowhere.astype(np.float32).tobytes())
+    assert len(lidar_points(index, 0, 1, np.eye(4))) == 1

@@ -105,6 +105,32 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
             raster_of_location(path, (0, 0), (1, 1))
 
 
+@pytest.mark.parametrize("x", [float("nan"), float("inf")])
+def test_a_node_that_is_nowhere_is_refused(tmp_path: Path, x: float) -> None:
+    document = map_document()
+    document["node"][0]["x"] = x
+    (tmp_path / "singapore-onenorth.json").write_text(json.dumps(document))
+    with pytest.raises(DataSetError, match=r"node .* is at .*unpack the map expansion again"):
+        raster_of_location(tmp_path / "singapore-onenorth.json", (0, 0), (1, 1))
+
+
+def test_a_polygon_without_corners_covers_nothing(tmp_path: Path) -> None:
+    document = map_document()
+    for row in document["polygon"]:
+        row["exterior_node_tokens"] = []
+    path = tmp_path / "singapore-onenorth.json"
+    path.write_text(json.dumps(document))
+    raster = raster_of_location(path, (40, 30), (60, 50))
+    assert raster is not None
+    assert not raster.planes[0].any()
+    assert (raster.planes[2] == FARTHEST).all()
+
+
+def test_corners_of_no_drive_are_refused(expansion: Path) -> None:
+    with pytest.raises(DataSetError, match="1000000000 x 200 m apart"):
+        raster_of_location(expansion, (0, 0), (1e9, 200))
+
+
 @pytest.mark.parametrize("pose", [(150.0, 120.0, 0.0), (140.0, 118.0, 0.7), (175.0, 100.0, -2.3)])
 def test_masks_are_close_to_the_devkits(expansion: Path, raster: MapRaster, pose: tuple[float, float, float]) -> None:
     if importlib.util.find_spec("nuscenes") is None:

@@ -89,7 +89,7 @@ def car_result() -> Callable[..., BevResult]:
             "scores": np.linspace(0.9, 0.5, n, dtype=np.float32),
             "labels": np.zeros(n, np.int32),
             "trajectories_m": np.zeros((n, modes, steps, 2), np.float32),
-            "trajectory_probabilities": np.full((n, modes), 1 / modes, np.float32),
+            "trajectory_probabilities": np.full((n, modes), 1 / max(modes, 1), np.float32),
             "map_probabilities": np.zeros((len(tasks.map_classes), *map_yx), np.float32),
             "occupancy_probabilities": np.zeros((len(tasks.occupancy_steps_s), side, side), np.float32),
             "plans_m": np.zeros((len(tasks.plan_commands), tasks.plan_steps, 2), np.float32),

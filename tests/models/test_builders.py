@@ -120,6 +120,13 @@ def test_arguments_that_cannot_be_built_are_refused(arguments: dict[str, bool | 
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_the_small_student_can_look_nearer() -> None:
+    spec = build_student("tinybev_r18_small", {"cell_m": 0.8, "half_extent_m": 25.6}).spec
+    assert spec.geometry.grid.count == (64, 64, 1) and spec.geometry.grid.upper_m[0] == pytest.approx(25.6)
+    assert spec.geometry.depth_bins == DepthBins(1.0, 31.0, 1.0), "30 bins, as with the whole reach"
+    assert spec.tasks.occupancy_half_extent_m == 25.0 and spec.tasks.occupancy_side == 50
+
+
 def test_a_whole_number_of_metres_is_a_number_of_metres() -> None:
     assert build_student("tinybev_r18_small", {"cell_m": 2}).spec.geometry.grid.count == (51, 51, 1)
 

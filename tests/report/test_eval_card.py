@@ -135,6 +135,7 @@ def test_json_scores_can_be_read_back(tmp_path: Path) -> None:
     assert scores_of_document(document, "a.json") == made.scored.scores
     assert scores_of_document(made.scored.scores.document(), "b.json") == made.scored.scores
     assert (document["passed"], document["verdict"], document["keyframes"]) == (False, made.verdict, 81)
+    assert "passed" not in document["difference"], "an AP that fell fails the report; one document has one verdict"
     for damaged in ({}, {"format": "bevdeploy.eval/1"}, {"format": "bevdeploy.eval/1", "scores": 3}):
         with pytest.raises(DataSetError, match=r"c\.json"):
             scores_of_document(damaged, "c.json")

@@ -19,6 +19,7 @@ from bevdeploy.data.world.scene_names import scene_names
 from bevdeploy.data.world.scene_tables import SceneTables, scene_tables
 from bevdeploy.data.world.town_files import write_town
 from bevdeploy.data.world.work_folder import (
+    SUMMARY,
     complete,
     discard_work,
     finished_part,
@@ -160,13 +161,12 @@ def _tables(out: Path, options: WorldOptions, scenes: Scenes) -> Iterator[tuple[
 
 
 def _summary(out: Path, options: WorldOptions, counts: dict[str, Any], seconds: float, rendered: int) -> WorldSummary:
-    return WorldSummary(
-        out,
-        options.version,
-        int(counts["scenes"]),
-        int(counts["keyframes"]),
-        dict(counts["boxes"]),
-        int(counts["bytes"]),
-        seconds,
-        rendered,
-    )
+    try:
+        scenes, keyframes, size = (int(counts[name]) for name in ("scenes", "keyframes", "bytes"))
+        boxes = {str(name): int(number) for name, number in counts["boxes"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise OutputError(
+            f"{out / options.version / SUMMARY}: not what bevdeploy wrote ({type(error).__name__}: {error}); delete "
+            f"{out} and write the world again"
+        ) from error
+    return WorldSummary(out, options.version, scenes, keyframes, boxes, size, seconds, rendered)

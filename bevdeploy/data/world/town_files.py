@@ -58,8 +58,8 @@ def ground(work: Path, location: str) -> GroundRaster:
         document = json.loads(levels.read_text(encoding="utf-8"))
         shapes = tuple((int(rows), int(columns)) for rows, columns in document["shapes"])
         return GroundRaster(np.asarray(np.load(texels, mmap_mode="r")), tuple(map(int, document["offsets"])), shapes)
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"{texels}: cannot be read ({error}); delete {work} and run the command again") from error
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{texels}: cannot be read ({error}); delete {levels} and run the command again") from error
 
 
 def _ground_files(work: Path, location: str) -> tuple[Path, Path]:

@@ -39,11 +39,10 @@ def finished_summary(root: Path, options: WorldOptions) -> dict[str, Any] | None
     summaries = sorted(root.glob(f"v1.0-*/{SUMMARY}")) if root.is_dir() else []
     for path in summaries:
         document = _document(path)
-        if document.get("identity") != options.identity():
-            raise OutputError(
-                f"{root}: holds another synthetic world ({command_flags(document.get('identity', {}))}); "
-                "name another folder"
-            )
+        identity = document.get("identity")
+        if identity != options.identity():
+            flags = command_flags(identity if isinstance(identity, dict) else {})
+            raise OutputError(f"{root}: holds another synthetic world ({flags}); name another folder")
         return document
     if os.path.lexists(root) and not root.is_dir():
         raise OutputError(f"{root}: not a folder; name another one")
@@ -55,7 +54,12 @@ def finished_summary(root: Path, options: WorldOptions) -> dict[str, Any] | None
                 f"{root}: half of another world is here, by {identity.get('made_by')}: go on with "
                 f"{command_flags(identity)}, name another folder, or delete this one"
             )
-    elif root.is_dir() and any(path.name != WORK for path in root.iterdir()):
+        return None
+    try:
+        others = root.is_dir() and any(path.name != WORK for path in root.iterdir())
+    except OSError as error:
+        raise OutputError(f"{root}: cannot be listed ({error.strerror or error}); name another folder") from error
+    if others:
         raise OutputError(f"{root}: holds files that are not of a synthetic world; name a new folder")
     return None
 
@@ -85,15 +89,13 @@ def writing(root: Path, options: WorldOptions) -> Iterator[Path]:
 
 
 def finished_part(root: Path, part: Part) -> dict[str, Any] | None:
-    """The document of a part whose files are all there, whole; None where it has to be recorded."""
+    """The document of a part whose files are all there, whole; None where it, or a file of it, has to be recorded."""
     path = work_folder(root) / "parts" / f"{part.name}.json"
-    if not path.is_file():
-        return None
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         whole = all((root / file).stat().st_size == size for file, size in files_of(document).items())
-    except FileNotFoundError:
-        whole = False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
     return document if whole else None
 
 
@@ -131,7 +133,7 @@ def discard_work(root: Path) -> None:
 def _document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise OutputError(f"{path}: cannot be read ({error}); delete {path.parent.parent} or name another") from error
     if not isinstance(document, dict):
         raise OutputError(f"{path}: not written by bevdeploy; name another folder")

@@ -11,6 +11,7 @@ import pytest
 
 from bevdeploy.data.world.options import WorldOptions
 from bevdeploy.data.world.recording import Part, files_of, parts_of, write_file
+from bevdeploy.data.world.synth import write_world
 from bevdeploy.data.world.work_folder import (
     complete,
     finished_part,
@@ -86,6 +87,14 @@ def test_a_part_counts_while_its_files_are_whole(tmp_path: Path) -> None:
         assert finished_part(tmp_path, PART) is None
 
 
+@pytest.mark.parametrize("content", ["", '{"keyframes": [', "[]", "7", '{"keyframes": 3}', "\x00\xff"])
+def test_a_torn_document_is_a_part_to_record(tmp_path: Path, content: str) -> None:
+    with writing(tmp_path, OPTIONS) as work:
+        keep_part(tmp_path, PART, document(tmp_path))
+        (work / "parts" / f"{PART.name}.json").write_text(content)
+        assert finished_part(tmp_path, PART) is None
+
+
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with writing(tmp_path, OPTIONS), pytest.raises(OutputError, match="another process"), writing(tmp_path, OPTIONS):
         pass
@@ -113,9 +122,14 @@ def test_a_damaged_summary_is_named(tmp_path: Path) -> None:
         (tmp_path / "v1.0-mini" / "world.json").write_text(content)
         with pytest.raises(OutputError, match=r"world\.json"):
             finished_summary(tmp_path, OPTIONS)
-    (tmp_path / "v1.0-mini" / "world.json").write_text(json.dumps({}))
-    with pytest.raises(OutputError, match="another synthetic world"):
-        finished_summary(tmp_path, OPTIONS)
+    for other in ({}, {"identity": []}, {"identity": None}):
+        (tmp_path / "v1.0-mini" / "world.json").write_text(json.dumps(other))
+        with pytest.raises(OutputError, match="another synthetic world"):
+            finished_summary(tmp_path, OPTIONS)
+    for counts in ({}, {"scenes": "x"}, {"scenes": 2, "keyframes": 12, "bytes": 1, "boxes": []}):
+        (tmp_path / "v1.0-mini" / "world.json").write_text(json.dumps({"identity": OPTIONS.identity(), **counts}))
+        with pytest.raises(OutputError, match="not what bevdeploy wrote"):
+            write_world(tmp_path, OPTIONS)
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
