@@ -132,7 +132,7 @@ class TeacherCache:
         if tokens is not None and data_fingerprint(tokens) != self.header.data:
             raise DataSetError(
                 f"{folder}: a cache of other keyframes than this data set's {len(tokens)} ({self.header.data}, not "
-                f"{data_fingerprint(tokens)}); write one: bevdeploy teach {self.header.teacher} DATA -o FOLDER"
+                f"{data_fingerprint(tokens)}); let {self.header.teacher} write another for these"
             )
         self._places: dict[str, tuple[Path, int]] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
@@ -141,8 +141,8 @@ class TeacherCache:
         absent = [] if tokens is None else [token for token in tokens if token not in self._places]
         if absent or not self._places:
             raise DataSetError(
-                f"{folder}: not whole, {len(absent) or 'all'} keyframes are missing; the same bevdeploy teach command "
-                "goes on where it was stopped"
+                f"{folder}: not whole, {len(absent) or 'all'} keyframes are missing; start its writer again, it goes on "
+                "where it was stopped"
             )
         self._checked: set[Path] = set()
 
@@ -238,8 +238,7 @@ def _tokens_of(path: Path) -> list[str]:
 
 def _damaged(path: Path, what: str) -> DataSetError:
     return DataSetError(
-        f"{path}: damaged chunk of a teacher cache ({what}); remove it with its .sha256 and run the same "
-        "bevdeploy teach command again"
+        f"{path}: damaged chunk of a teacher cache ({what}); remove it with its .sha256 and start its writer again"
     )
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from bevdeploy.batch import StudentInputs
 from bevdeploy.errors import CheckpointError
-from bevdeploy.geometry import indices_from_rig, surround_rig
+from bevdeploy.geometry import DepthBins, indices_from_rig, surround_rig
 from bevdeploy.models import STUDENTS, Student, build_student, tinybev_r18, tinybev_r18_small
 from bevdeploy.models.resnet import ResNet18
 from bevdeploy.ops import pool_ranks
@@ -110,6 +110,8 @@ def test_every_registered_student_carries_its_own_name() -> None:
         ({"image_width_px": 352.0}, "image_width_px must be int, got 352.0"),
         ({"image_width_px": True}, "image_width_px must be int, got True"),
         ({"cell_m": "1.6"}, "cell_m must be float, got '1.6'"),
+        ({"half_extent_m": -1.0}, "reaches 1 to 200 m, got half_extent_m = -1.0"),
+        ({"half_extent_m": float("nan")}, "reaches 1 to 200 m"),
         ({"ego_state": 1}, "ego_state must be bool, got 1"),
         ({"depth": 18}, "takes no option 'depth'; it takes image_height_px, image_width_px, cell_m, ego_state"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,15 @@ def test_a_damaged_header_is_named(tmp_path: Path, change: Any) -> None:
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     with pytest.raises(DataSetError, match=r"teacher.json: not a usable header"):
         TeacherCache(tmp_path, TOKENS)
+
+
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "teacher_cache.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/teacher_cache.md", "exec"), {})
+    assert capsys.readouterr().out == "10 (256, 20, 20)\n"
+    assert len(list((tmp_path / "out" / "uniad").glob("*.safetensors"))) == 3
 
 
 def test_no_cache_and_no_place(tmp_path: Path) -> None:
