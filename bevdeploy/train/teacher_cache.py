@@ -141,8 +141,8 @@ class TeacherCache:
         absent = [] if tokens is None else [token for token in tokens if token not in self._places]
         if absent or not self._places:
             raise DataSetError(
-                f"{folder}: not whole, {len(absent) or 'all'} keyframes are missing; start its writer again, it goes on "
-                "where it was stopped"
+                f"{folder}: not whole, {len(absent) or 'all'} keyframes are missing; start its writer again, it goes "
+                "on where it was stopped"
             )
         self._checked: set[Path] = set()
 
