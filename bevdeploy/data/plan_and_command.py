@@ -40,6 +40,8 @@ def command_of_plan(
 ) -> int:
     """Index into `tasks.plan_commands`: `left` or `right` if the last known position is 2 m or more to that side.
 
+    0 for a student that does not plan.
+
     Args:
         plan_m: [steps, 2] in the ego frame, y left.
         valid: [steps]; `straight` where none is.
@@ -49,6 +51,8 @@ def command_of_plan(
     Raises:
         DataSetError: the commands are not left, right and straight.
     """
+    if not tasks.plan_commands:
+        return 0
     aside_m = float(plan_m[np.flatnonzero(valid)[-1], 1]) if valid.any() else 0.0
     name = "left" if aside_m >= TURN_M else "right" if aside_m <= -TURN_M else "straight"
     name = MIRRORED.get(name, name) if mirrored else name

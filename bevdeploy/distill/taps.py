@@ -24,6 +24,7 @@ from bevdeploy.errors import TrainingError
 from bevdeploy.geometry import BEVGrid
 from bevdeploy.models import Student, StudentOutputs
 from bevdeploy.models.blocks import BasicBlock
+from bevdeploy.models.outputs import dense_outputs
 from bevdeploy.tasks import TaskSpec
 
 FEATURES = ("lift", "bev_s0", "bev_s1", "bev_s2", "bev_neck")
@@ -124,7 +125,7 @@ class StudentTaps:
         missing = [name for name in self._sites if name not in self._features]
         if missing:
             raise TrainingError(f"no forward has passed {', '.join(missing)}; run the student inside the `with` block")
-        return Taps(dict(self._features), outputs._asdict())
+        return Taps(dict(self._features), outputs.present())
 
     def _input_hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -163,7 +164,7 @@ def student_form(student: Student) -> TapForm:
         "bev_s2": (widths[2], *quarter),
         "bev_neck": (encoder.channels, rows, columns),
     }
-    return TapForm(features, frozenset(StudentOutputs._fields), grid, student.spec.tasks)
+    return TapForm(features, frozenset(dense_outputs(student.spec.tasks)), grid, student.spec.tasks)
 
 
 def form_of_taps(taps: Taps, grid: BEVGrid, tasks: TaskSpec, head: Head | None = None) -> TapForm:

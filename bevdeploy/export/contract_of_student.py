@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bevdeploy.export.deploy_graph import decoded_outputs, dense_outputs
+from bevdeploy.export.deploy_graph import decoded_outputs
 from bevdeploy.geometry import CameraRig, TableSizes
 from bevdeploy.geometry.pool_tables import FAN_IN, ROW_POINTS, TABLE_NAMES
 from bevdeploy.models import StudentSpec
 from bevdeploy.models.heads.detection import CODES
+from bevdeploy.models.outputs import dense_outputs
 from bevdeploy.runtime.contract import Contract, IoMode, Preprocessing, TensorSpec
 from bevdeploy.tasks import BOX_FIELDS, EGO_STATE
 

@@ -14,18 +14,12 @@ from bevdeploy.geometry import ImageTransform
 from bevdeploy.models import Student, StudentOutputs
 from bevdeploy.models.heads.decoder import running_sum
 from bevdeploy.models.heads.detection import cell_positions, divided, gathered_codes
+from bevdeploy.models.outputs import dense_outputs
 from bevdeploy.ops import PoolTableTensors
 from bevdeploy.runtime.contract import Preprocessing
 from bevdeploy.runtime.preprocess import linear_taps, resample_weights
 from bevdeploy.tasks import LOG_SIZE_RANGE, TaskSpec
 
-DENSE_BY_HEAD = {
-    "detection": ("heatmap", "box_codes", "agents"),
-    "map": ("map_logits",),
-    "occupancy": ("occupancy_logits",),
-    "motion": ("trajectory_offsets", "trajectory_logits"),
-    "planning": ("plans",),
-}
 DECODED_BY_HEAD = {
     "detection": ("boxes", "scores", "labels", "cells"),
     "motion": ("trajectories", "trajectory_probabilities"),
@@ -33,12 +27,6 @@ DECODED_BY_HEAD = {
     "occupancy": ("occupancy_probabilities",),
     "planning": ("plans",),
 }
-
-
-def dense_outputs(tasks: TaskSpec) -> tuple[str, ...]:
-    """Names of the dense outputs, in the order of `StudentOutputs`."""
-    present = {"bev", *(name for head in tasks.heads for name in DENSE_BY_HEAD[head])}
-    return tuple(name for name in StudentOutputs._fields if name in present)
 
 
 def decoded_outputs(tasks: TaskSpec) -> tuple[str, ...]:

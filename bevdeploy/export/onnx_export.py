@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bevdeploy.errors import OutputError
 from bevdeploy.export.contract_of_student import baked_contract, contract_of_student
-from bevdeploy.export.deploy_graph import FramesGraph, TensorGraph, dense_outputs, opened_outputs
+from bevdeploy.export.deploy_graph import FramesGraph, TensorGraph, opened_outputs
 from bevdeploy.export.onnx_graph import bake_tables, finish, onnx_from_module, without_outputs
 from bevdeploy.export.recipe import ExportRecipe, Precision
 from bevdeploy.export.torch_runner import TorchRunner
@@ -24,6 +24,7 @@ from bevdeploy.geometry.pool_tables import sizes_of_need, tables_from_rig
 from bevdeploy.geometry.ranks import seen_indices
 from bevdeploy.models import Student
 from bevdeploy.models.half import half_student
+from bevdeploy.models.outputs import dense_outputs
 from bevdeploy.paths import flush, replacing
 from bevdeploy.runtime.contract import (
     CONTRACT_DIGEST_KEY,

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from bevdeploy.errors import EngineError
-from bevdeploy.export.deploy_graph import FramesGraph, TensorGraph, dense_outputs, opened_outputs
+from bevdeploy.export.deploy_graph import FramesGraph, TensorGraph, opened_outputs
+from bevdeploy.models.outputs import dense_outputs
 from bevdeploy.runtime.contract import Contract
 from bevdeploy.runtime.runner import Arrays, LayerTime, RunnerInfo
 

@@ -44,9 +44,14 @@ class TableSizes:
     """S2, sums of up to 8 sums."""
 
     def grown(self, headroom: float) -> TableSizes:
-        """Sizes with head room for another rig, rounded up; at least one row each."""
+        """Sizes with head room for another rig, rounded up; at least one row each.
+
+        A share of a handful of sums is no room, and a moving vehicle's rig differs from frame to frame: head room is at
+        least `SPARE_SUMS` of either kind.
+        """
+        spare = SPARE_SUMS if headroom > 1 else 0
         rows, sums1, sums2 = (max(1, math.ceil(n * headroom - 1e-9)) for n in (self.rows, self.sums1, self.sums2))
-        return TableSizes(rows, sums1, sums2)
+        return TableSizes(rows, max(sums1, self.sums1 + spare), max(sums2, self.sums2 + spare))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +74,8 @@ class PoolTables:
         return {name: getattr(self, name) for name in TABLE_NAMES}
 
 
+SPARE_SUMS = 16
+"""Sums that head room adds at least."""
 TABLE_NAMES = ("row_depth", "row_feat", "sum1", "sum2", "cell_row")
 
 

@@ -40,9 +40,8 @@ class EvaluatedEngine:
         """Frames whose ego state came from the CAN bus."""
 
     def truth(self, row: int) -> Truth:
-        """The truth of a keyframe at the grid and tasks of the contract; the driven command is always told."""
-        commands = self.tasks.plan_commands or TaskSpec().plan_commands
-        return truth_of(self.index, row, replace(self.tasks, plan_commands=commands), self.grid)
+        """The truth of a keyframe at the grid and tasks of the contract."""
+        return truth_of(self.index, row, self.tasks, self.grid)
 
     def footprints(self, row: int) -> Footprints | None:
         """What a plan may hit: true boxes of all classes, whichever of them the student detects; None without plans."""

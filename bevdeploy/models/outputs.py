@@ -6,6 +6,17 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from bevdeploy.tasks import TaskSpec
+
+DENSE_BY_HEAD = {
+    "detection": ("heatmap", "box_codes", "agents"),
+    "map": ("map_logits",),
+    "occupancy": ("occupancy_logits",),
+    "motion": ("trajectory_offsets", "trajectory_logits"),
+    "planning": ("plans",),
+}
+"""Fields of `StudentOutputs` that each task fills."""
+
 
 class StudentOutputs(NamedTuple):
     """G class groups, K agents, M modes, T motion steps; None where the student does not have the task."""
@@ -32,3 +43,9 @@ class StudentOutputs(NamedTuple):
     def present(self) -> dict[str, Tensor]:
         """What the student has, by name, in this order."""
         return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+def dense_outputs(tasks: TaskSpec) -> tuple[str, ...]:
+    """Names of the outputs of a student with these tasks, in the order of `StudentOutputs`."""
+    present = {"bev", *(name for head in tasks.heads for name in DENSE_BY_HEAD[head])}
+    return tuple(name for name in StudentOutputs._fields if name in present)

@@ -11,11 +11,12 @@ import torch
 
 from bevdeploy.errors import CheckpointError
 from bevdeploy.export import ExportRecipe, ParityCase, graph_of_student, load_recipe, parity_of_graph
-from bevdeploy.export.deploy_graph import DECODED_BY_HEAD, DENSE_BY_HEAD
+from bevdeploy.export.deploy_graph import DECODED_BY_HEAD
 from bevdeploy.export.own_student import check_student
 from bevdeploy.geometry import surround_rig
 from bevdeploy.models import Student
 from bevdeploy.models.half import half_student
+from bevdeploy.models.outputs import DENSE_BY_HEAD
 from bevdeploy.report.frame_picture import FrameTitle, frame_picture
 from bevdeploy.runtime import OnnxRunner, Pipeline
 from bevdeploy.tasks import HEADS, TaskSpec

@@ -130,7 +130,8 @@ def test_a_rig_that_exceeds_the_tables(sizes: TableSizes, table: str) -> None:
 
 
 def test_sizes_grow_upwards() -> None:
-    assert TableSizes(8, 3, 0).grown(1.25) == TableSizes(10, 4, 1)
+    assert TableSizes(8, 3, 0).grown(1.25) == TableSizes(10, 19, 16), "a share of a handful is no room"
+    assert TableSizes(800, 300, 100).grown(1.25) == TableSizes(1000, 375, 125)
     assert TableSizes(0, 0, 0).grown(1.0) == TableSizes(1, 1, 1)
     check_fit(TableSizes(10, 4, 1), TableSizes(10, 4, 1))
 
