@@ -32,7 +32,7 @@ def distill(
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write; log, state and curves beside.")],
     student: Annotated[str, typer.Option(help="tinybev_r18, tinybev_r18_small.")] = "tinybev_r18",
     preset: Annotated[
-        str, typer.Option(help="Training that comes with bevdeploy: small-world, nuscenes.")
+        str, typer.Option(help="Training that comes with bevdeploy (export/training/): small-world, nuscenes.")
     ] = "nuscenes",
     config: Annotated[Path | None, typer.Option(help="TOML file of a training, in place of a preset.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps; the training's own without.")] = None,
