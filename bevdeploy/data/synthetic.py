@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from bevdeploy.data.frame_set import FrameSet
 from bevdeploy.data.raycast import CameraRays, image_of_street
-from bevdeploy.data.street import STEP_S, street_at
+from bevdeploy.data.street import STEP_S, Street, street_at
 from bevdeploy.data.true_boxes import TrueBoxes
+from bevdeploy.data.world.sensor_pixels import enlarged
 from bevdeploy.errors import FrameSourceError
 from bevdeploy.geometry.rig import CameraRig
 
@@ -49,30 +50,13 @@ def _rendered(rig: CameraRig, count: int, seed: int) -> Iterator[FrameSet]:
         rays.append(CameraRays.of(camera, stride))
     for index in range(count):
         street = street_at(index, seed)
-        frames = tuple(_enlarged(image_of_street(view, street), view) for view in rays)
+        frames = tuple(_image(view, street) for view in rays)
         yield FrameSet(f"synthetic-{seed}-{index:04d}", round(index * STEP_S * 1e6), frames, rig)
 
 
-def _enlarged(image: NDArray[np.uint8], view: CameraRays) -> NDArray[np.uint8]:
-    """The image [h, w, 3] at its camera's size, interpolated linearly between block centres."""
-    for axis, size_px in ((0, view.camera.height_px), (1, view.camera.width_px)):
-        image = _stretched(image, axis, view.stride, size_px)
-    return image  # [Hraw, Wraw, 3]
-
-
-def _stretched(image: NDArray[np.uint8], axis: int, stride: int, size_px: int) -> NDArray[np.uint8]:
-    if stride == 1:
-        return image
-    lines = np.moveaxis(image, axis, 0).astype(np.uint16)  # [lines, other, 3]
-    before = np.concatenate([lines[:1], lines[:-1]])
-    after = np.concatenate([lines[1:], lines[-1:]])
-    stretched = np.empty((len(lines) * stride, *lines.shape[1:]), np.uint8)
-    for phase in range(stride):
-        offset = (phase - (stride - 1) / 2) / stride
-        weight = round(abs(offset) * 128)
-        neighbour = after if offset > 0 else before
-        stretched[phase::stride] = (lines * (128 - weight) + neighbour * weight + 64) >> 7
-    return np.ascontiguousarray(np.moveaxis(stretched[:size_px], 0, axis))
+def _image(view: CameraRays, street: Street) -> NDArray[np.uint8]:
+    """[Hraw, Wraw, 3], at the camera's own size."""
+    return enlarged(image_of_street(view, street), view.stride, view.camera.height_px, view.camera.width_px)
 
 
 def _check_seed(seed: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from bevdeploy.data import TrueBoxes, synthetic_frame_sets, synthetic_scene
 from bevdeploy.data.raycast import CameraRays, image_of_street
 from bevdeploy.data.street import EgoPose, Solid, Street, street_at
-from bevdeploy.data.synthetic import _enlarged
+from bevdeploy.data.world.sensor_pixels import enlarged
 from bevdeploy.errors import FrameSourceError, GeometryError
 from bevdeploy.geometry import Camera, CameraRig, surround_rig
 from bevdeploy.geometry.frames import invert, transform
@@ -181,11 +181,11 @@ def test_enlarging_keeps_a_ramp_in_place(stride: int) -> None:
 
     v, u = np.mgrid[:12, :20] * stride + (stride - 1) / 2
     small = ramp(u, v).round().astype(np.uint8)
-    enlarged = _enlarged(small, CameraRays.of(camera, stride))
+    large = enlarged(small, stride, camera.height_px, camera.width_px)
     v, u = np.mgrid[: 12 * stride, : 20 * stride]
     inner = (slice(stride, -stride), slice(stride, -stride))
     # Two roundings to uint8, and the weights' to 1/128 of a step of 10.
-    assert np.abs(enlarged - ramp(u, v))[inner].max() < 1.7
+    assert np.abs(large - ramp(u, v))[inner].max() < 1.7
 
 
 def test_sizes_that_no_stride_divides() -> None:
