@@ -40,6 +40,8 @@ class TargetTensors(NamedTuple):
     """[B, n, motion steps]; False beyond a sample's boxes."""
     map_masks: Tensor
     """[B, map classes, Y, X], 0 or 1."""
+    map_valid: Tensor
+    """[B]; False where the masks say nothing."""
     occupancy: Tensor
     """[B, occupancy steps, side, side], 0 or 1."""
     occupancy_valid: Tensor
@@ -145,6 +147,7 @@ def target_tensors(targets: Sequence[Targets], spec: StudentSpec) -> TargetTenso
         futures_m=padded([each.futures_m for each in targets]),
         futures_valid=padded([each.futures_valid for each in targets]),
         map_masks=stacked([each.map_masks for each in targets]).float(),
+        map_valid=torch.tensor([each.map_valid for each in targets]),
         occupancy=stacked([each.occupancy for each in targets]).float(),
         occupancy_valid=stacked([each.occupancy_valid for each in targets]),
         plan_m=stacked([each.plan_m for each in targets]),

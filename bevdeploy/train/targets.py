@@ -30,6 +30,8 @@ class Targets:
     """[n, motion steps]."""
     map_masks: NDArray[np.bool_]
     """[map classes, Y, X]."""
+    map_valid: bool
+    """False where the location has no map: the masks say nothing."""
     occupancy: NDArray[np.bool_]
     """[occupancy steps, side, side]."""
     occupancy_valid: NDArray[np.bool_]
@@ -60,6 +62,7 @@ def targets_of(sample: Sample, spec: StudentSpec, rule: CentreRule) -> Targets:
         futures_m=futures_m.astype(np.float32),
         futures_valid=valid,
         map_masks=truth.map_masks,
+        map_valid=truth.map_valid,
         occupancy=truth.occupancy,
         occupancy_valid=truth.occupancy_valid,
         plan_m=truth.plan_m,

@@ -52,7 +52,7 @@ def task_terms(
     if outputs.box_codes is not None and weights.boxes:
         terms["boxes"] = weights.boxes * box_loss(outputs.box_codes, targets.cells, targets.codes, targets.weights)
     if outputs.map_logits is not None and weights.map:
-        terms["map"] = weights.map * map_loss(outputs.map_logits, targets.map_masks)
+        terms["map"] = weights.map * map_loss(outputs.map_logits, targets.map_masks, targets.map_valid)
     if outputs.occupancy_logits is not None and weights.occupancy:
         terms["occupancy"] = weights.occupancy * occupancy_loss(
             outputs.occupancy_logits, targets.occupancy, targets.occupancy_valid

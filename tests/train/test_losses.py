@@ -234,3 +234,13 @@ def test_depth_by_hand() -> None:
     bins = torch.tensor([[[[1, -1]], [[-1, 0]]]], dtype=torch.int16)  # one sample of two cameras
     assert float(depth_loss(logits, bins)) == pytest.approx((math.log(2) + math.log(4)) / 2)
     assert float(depth_loss(logits, torch.full_like(bins, -1))) == 0
+
+
+def test_samples_without_a_map_do_not_count() -> None:
+    logits = torch.randn(3, 2, 4, 4, requires_grad=True)
+    masks = (torch.rand(3, 2, 4, 4) < 0.5).float()
+    some = map_loss(logits, masks, torch.tensor([True, False, True]))
+    assert some.item() == pytest.approx(map_loss(logits[[0, 2]], masks[[0, 2]]).item())
+    none = map_loss(logits, masks, torch.zeros(3, dtype=torch.bool))
+    none.backward()
+    assert none.item() == 0 and not logits.grad.any()
