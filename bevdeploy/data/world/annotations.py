@@ -34,8 +34,10 @@ def annotations_at(
     ego_x, ego_y, _ = scene.ego.pose_at(time_s)
     rows = []
     for index, track in enumerate(scene.tracks):
+        if not (visible[index] > 0 or lidar_points[index] > 0):
+            continue
         x, y, yaw = track.pose_at(time_s)
-        if np.hypot(x - ego_x, y - ego_y) > RANGE_M or not (visible[index] > 0 or lidar_points[index] > 0):
+        if np.hypot(x - ego_x, y - ego_y) > RANGE_M:
             continue
         rows.append(
             {

@@ -29,13 +29,18 @@ RANGE_M: Final = 110.0
 class CameraView:
     """One image and what of the scene's tracks is in it."""
 
-    image: Image
-    """[H, W, 3] RGB."""
+    rgbx: Image
+    """[H, W, 4] RGB and a byte that is 0, as the encoder takes it."""
     visible: Float32
     """[tracks], pixels of the image that show the track."""
     unoccluded: Float32
     """[tracks], pixels that it would cover if nothing stood before it: those between the leftmost and the rightmost
     of its own parts in each row of the image."""
+
+    @property
+    def image(self) -> Image:
+        """[H, W, 3] RGB."""
+        return np.ascontiguousarray(self.rgbx[..., :3])
 
 
 def camera_view(scene: Scene, ground: GroundRaster, camera: Camera, time_s: float) -> CameraView:
@@ -53,20 +58,19 @@ def camera_view(scene: Scene, ground: GroundRaster, camera: Camera, time_s: floa
     spans = spans_of(faces, view)
     shown = nearest(faces, spans, view)
     size = view.height_px * view.width_px
-    pixels, covered, shaded = np.empty(size, np.uint32), np.zeros(size, bool), np.zeros(size, bool)
+    pixels, covered = np.empty(size, np.uint32), np.zeros(size, bool)
     covered[shown.pixel] = True
-    for shadow in shadow_spans(solids, view, pose, scene.light):
-        shaded[shadow.pixels(view.width_px)] = True
+    shaded = shadow_spans(solids, view, pose, scene.light).cover(view.height_px, view.width_px)
     paint_sky(pixels, covered, view, pose, scene.light)
     paint_ground(pixels, covered, shaded, view, pose, ground, scene.light)
     paint_solids(pixels, faces, spans, shown, scene.light, view)
     cast = pixels.reshape(view.height_px, view.width_px)
     seed = (scene.seed & 0xFFFFFFFF, zlib.crc32(camera.name.encode()), round(time_s * 1e6) & 0xFFFFFFFF)
-    image = enlarged(noisy(cast, seed), view.stride, camera.height_px, camera.width_px)
+    rgbx = enlarged(noisy(cast, seed), view.stride, camera.height_px, camera.width_px)
     scale = np.float32(view.stride**2)
     track = near.track[faces.solid]
     visible = _counts(track[spans.face[shown.span]], len(scene.tracks))
-    return CameraView(image, visible * scale, _alone(track, spans, len(scene.tracks), view) * scale)
+    return CameraView(rgbx, visible * scale, _alone(track, spans, len(scene.tracks), view) * scale)
 
 
 def _counts(track: NDArray[np.intp], tracks: int) -> Float32:

@@ -25,15 +25,12 @@ class Spans:
     def __len__(self) -> int:
         return len(self.face)
 
-    def pixels(self, width_px: int) -> NDArray[np.intp]:
-        """Index of every pixel of every span, [f]."""
-        return np.asarray(np.repeat(self.row * width_px + self.start, self.stop - self.start) + self.ahead(), np.intp)
-
-    def ahead(self) -> NDArray[np.intp]:
-        """How far every pixel is from the start of its span, [f]."""
-        counts = self.stop - self.start
-        ends = np.cumsum(counts)
-        return np.asarray(np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts), np.intp)
+    def cover(self, height_px: int, width_px: int) -> NDArray[np.bool_]:
+        """Which pixels of an image lie in any span, [height_px * width_px]."""
+        steps = np.zeros(height_px * width_px + 1, np.int32)
+        np.add.at(steps, self.row * width_px + self.start, 1)
+        np.add.at(steps, self.row * width_px + self.stop, -1)
+        return np.asarray(np.cumsum(steps[:-1], dtype=np.int32) > 0)
 
 
 def joined_spans(one: Spans, other: Spans) -> Spans:
@@ -153,9 +150,12 @@ def spans_of(faces: Faces, view: View) -> Spans:
 def nearest(faces: Faces, spans: Spans, view: View) -> Visible:
     """The nearest span of every pixel that any span covers."""
     counts = spans.stop - spans.start
-    ahead = spans.ahead()
-    pixel = np.repeat(spans.row * view.width_px + spans.start, counts) + ahead
-    steps = ahead.astype(np.float32)
+    first = np.cumsum(counts) - counts
+    number = np.repeat(np.arange(len(spans)), counts)
+    pixel = np.arange(len(number))
+    steps = pixel.astype(np.float32)  # whole below 2^24
+    steps -= np.repeat(first.astype(np.float32), counts)
+    pixel += np.repeat(spans.row * view.width_px + spans.start - first, counts)
     slope = faces.depth[spans.face, 0]
     start = slope * spans.start + faces.depth[spans.face, 1] * spans.row + faces.depth[spans.face, 2]
     inverse = np.repeat(slope.astype(np.float32), counts)
@@ -167,11 +167,11 @@ def nearest(faces: Faces, spans: Spans, view: View) -> Visible:
     np.maximum(inverse, np.float32(1e-6), out=inverse)
     key = inverse.view(np.int32).astype(np.int64)
     key <<= 32
-    key |= np.repeat(np.arange(len(spans)), counts)
+    key |= number
     best = np.zeros(view.height_px * view.width_px, np.int64)
     np.maximum.at(best, pixel, key)
-    shown = np.flatnonzero(best)
-    best = best[shown]
+    shown = np.flatnonzero(best != 0)
+    best = np.take(best, shown)
     return Visible(shown, best & 0xFFFFFFFF, (best >> 32).astype(np.int32).view(np.float32))
 
 

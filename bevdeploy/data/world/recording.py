@@ -135,7 +135,7 @@ def _keyframe(root: Path, work: Path, options: WorldOptions, scene: Scene, log: 
         view = camera_view(scene, ground_raster, camera, _seconds(time_us, log))
         visible += view.visible
         unoccluded += view.unoccluded
-        readings.append(_reading(root, scene, log, camera.name, time_us, True, _jpeg(view.image)))
+        readings.append(_reading(root, scene, log, camera.name, time_us, True, _jpeg(view.rgbx)))
     return {
         "index": index,
         "time_us": key_us,
@@ -185,11 +185,14 @@ def _point_bytes(points: NDArray[np.float32]) -> bytes:
     return np.ascontiguousarray(points, "<f4").tobytes()
 
 
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
+def _jpeg(rgbx: NDArray[np.uint8]) -> bytes:
+    """An image [H, W, 4] of which the fourth byte is left out."""
     try:
         from PIL import Image
     except ImportError as error:
         raise MissingDependencyError("writing images needs Pillow: pip install 'bevdeploy[media]'") from error
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "JPEG", quality=JPEG_QUALITY)
+    height_px, width_px, _ = rgbx.shape
+    image = Image.frombuffer("RGB", (width_px, height_px), rgbx, "raw", "RGBX", 0, 1)
+    image.save(stream, "JPEG", quality=JPEG_QUALITY)
     return stream.getvalue()

@@ -45,6 +45,8 @@ class RingEdges:
         first = np.maximum(np.ceil(low * _SCANS - 0.5), first_row * _SCANS).astype(np.int64)
         last = np.minimum(np.ceil(high * _SCANS - 0.5), (first_row + rows) * _SCANS).astype(np.int64)
         counts = np.maximum(last - first, 0)
+        if not counts.any():
+            return np.zeros((rows, columns), np.float32)
         edge = np.repeat(np.arange(len(counts)), counts)
         scan = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
         along = ((scan + 0.5) / _SCANS - self.start[edge, 1]) / (self.stop[edge, 1] - self.start[edge, 1])
@@ -53,10 +55,12 @@ class RingEdges:
         weight = np.where(self.stop[edge, 1] > self.start[edge, 1], -1.0, 1.0) / _SCANS
         column = x.astype(np.int64)
         slot = (scan // _SCANS - first_row) * (columns + 2) + column
-        size = rows * (columns + 2)
-        steps = np.bincount(slot, weight * (column + 1 - x), size) + np.bincount(slot + 1, weight * (x - column), size)
-        inside = np.cumsum(steps.reshape(rows, columns + 2), 1)[:, :columns]  # [rows, columns]
-        return np.asarray(np.clip(inside, 0, 1), np.float32)
+        share = weight * (x - column)
+        steps = np.bincount(np.append(slot, slot + 1), np.append(weight - share, share), rows * (columns + 2))
+        lines = steps.reshape(rows, columns + 2)
+        inside = np.cumsum(lines, 1, out=lines)[:, :columns].astype(np.float32)  # [rows, columns]
+        np.maximum(inside, 0, out=inside)
+        return np.asarray(np.minimum(inside, 1, out=inside))
 
 
 def strokes(line_m: Float64, width_m: float, dash_m: float = 0.0, gap_m: float = 0.0) -> list[Float64]:

@@ -16,14 +16,14 @@ _TILE_PX: Final = 64
 
 
 def noisy(pixels: NDArray[np.uint32], seed: tuple[int, ...]) -> Image:
-    """The pixels [h, w], 0x00BBGGRR, with a sensor's noise, as an image [h, w, 3].
+    """The pixels [h, w], 0x00BBGGRR, with a sensor's noise, as an image [h, w, 4]: the fourth byte is 0.
 
     Each of their colours is at least 8 and at most 247: the noise of all three is added in one sum, without a carry.
     """
     h, w = pixels.shape
     y, x = np.random.default_rng(seed).integers(_TILE_PX, size=2)
     words = pixels + _noise(h + _TILE_PX, w + _TILE_PX)[y : y + h, x : x + w]
-    return np.ascontiguousarray(words.view(np.uint8).reshape(h, w, 4)[..., :3])
+    return words.view(np.uint8).reshape(h, w, 4)
 
 
 @lru_cache(maxsize=4)
@@ -35,16 +35,16 @@ def _noise(h: int, w: int) -> NDArray[np.uint32]:
 
 
 def enlarged(image: Image, stride: int, height_px: int, width_px: int) -> Image:
-    """The image [h, w, 3] at its camera's size, interpolated linearly between block centres."""
+    """The image [h, w, c] at its camera's size, interpolated linearly between block centres."""
     for axis, size_px in ((0, height_px), (1, width_px)):
         image = _stretched(image, axis, stride, size_px)
-    return image  # [height_px, width_px, 3]
+    return image  # [height_px, width_px, c]
 
 
 def _stretched(image: Image, axis: int, stride: int, size_px: int) -> Image:
     if stride == 1:
         return image
-    lines = np.moveaxis(image, axis, 0).astype(np.uint16)  # [lines, other, 3]
+    lines = np.moveaxis(image, axis, 0).astype(np.uint16)  # [lines, other, c]
     before = np.concatenate([lines[:1], lines[:-1]])
     after = np.concatenate([lines[1:], lines[-1:]])
     stretched = np.empty((len(lines) * stride, *lines.shape[1:]), np.uint8)

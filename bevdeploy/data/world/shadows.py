@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from bevdeploy.data.world.fragments import Spans, polygon_spans
+from bevdeploy.data.world.fragments import Spans, joined_spans, polygon_spans
 from bevdeploy.data.world.scene import Float64, Light
 from bevdeploy.data.world.solid_arrays import SolidArrays
 from bevdeploy.data.world.view import Pose, View, balls_in_view, eye_of
@@ -26,8 +26,8 @@ _ROUND: Final = np.linspace(0, 2 * np.pi, _SIDES, endpoint=False)
 _ROUND_EDGES: Final = np.stack([np.arange(_SIDES), np.roll(np.arange(_SIDES), -1)], 1)
 
 
-def shadow_spans(solids: SolidArrays, view: View, pose: Pose, light: Light) -> tuple[Spans, Spans]:
-    """Rows in which the ground would lie in the shadow of a solid: of cuboids, and of ellipsoids."""
+def shadow_spans(solids: SolidArrays, view: View, pose: Pose, light: Light) -> Spans:
+    """Rows in which the ground would lie in the shadow of a solid: of cuboids, then of ellipsoids."""
     fall, high = _per_metre(light), solids.half_m[:, 2]
     middle = solids.centre_m * [1, 1, 0]
     middle[:, :2] += solids.centre_m[:, 2:] * fall
@@ -43,7 +43,7 @@ def shadow_spans(solids: SolidArrays, view: View, pose: Pose, light: Light) -> t
             (_ball_shadows(thrown.chosen(ball), light), _ROUND_EDGES),
         )
     )
-    return boxes, balls
+    return joined_spans(boxes, balls)
 
 
 def _per_metre(light: Light) -> Float64:

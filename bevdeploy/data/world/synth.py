@@ -17,6 +17,7 @@ from bevdeploy.data.world.options import WorldOptions
 from bevdeploy.data.world.recording import Part, parts_of, record_part
 from bevdeploy.data.world.scene_names import scene_names
 from bevdeploy.data.world.scene_tables import SceneTables, scene_tables
+from bevdeploy.data.world.schedule import Job, next_job
 from bevdeploy.data.world.town_files import write_town
 from bevdeploy.data.world.work_folder import (
     SUMMARY,
@@ -97,11 +98,11 @@ def write_world(out: Path, options: WorldOptions, progress: Callable[[int, int],
         done = total - rendered
         tell(done, total)
         locations = sorted({location for _, location in scenes})
-        for _ in results_of(partial(write_town, out, work, options.seed), locations, options.workers):
-            pass
-        for part, _ in results_of(partial(_record, out, work, options), missing, options.workers):
-            done += part.count
-            tell(done, total)
+        jobs: list[Job] = [*locations, *missing]
+        for job, _ in results_of(partial(_make, out, work, options), jobs, options.workers, next_job):
+            if isinstance(job, Part):
+                done += job.count
+                tell(done, total)
         counts = _write_tables(out, work, options, scenes)
         complete(out, options, asdict(counts))
     return _summary(out, options, asdict(counts), time.monotonic() - began, rendered)
@@ -140,8 +141,11 @@ def _missing(out: Path, options: WorldOptions, scenes: Scenes) -> list[Part]:
     return [part for part in parts_of(scenes, options.keyframes) if finished_part(out, part) is None]
 
 
-def _record(out: Path, work: Path, options: WorldOptions, part: Part) -> None:
-    keep_part(out, part, record_part(out, work, options, part))
+def _make(out: Path, work: Path, options: WorldOptions, job: Job) -> None:
+    if isinstance(job, Part):
+        keep_part(out, job, record_part(out, work, options, job))
+    else:
+        write_town(out, work, options.seed, job)
 
 
 def _write_tables(out: Path, work: Path, options: WorldOptions, scenes: Scenes) -> Counts:

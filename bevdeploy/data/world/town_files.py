@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bevdeploy.data.world.ground import GroundRaster
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def town(location: str, seed: int) -> Town:
     """A location's town, kept while its scenes are recorded."""
     return town_of(location, seed)
@@ -64,4 +64,4 @@ def ground(work: Path, location: str) -> GroundRaster:
 
 def _ground_files(work: Path, location: str) -> tuple[Path, Path]:
     """Its texels, and where its levels are in them; the second is written last."""
-    return work / f"ground-{location}.npy", work / f"ground-{location}.json"
+    return work / f"texels-{location}.npy", work / f"texels-{location}.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -61,11 +62,13 @@ class View:
     ground: NDArray[np.intp]
     """[g], pixels that look at the ground, by mip level."""
     taps_m: NDArray[np.complex64]
-    """[g, TAPS], where they sample it: x + iy."""
+    """[TAPS, g], where they sample it: x + iy."""
     distance_m: Float32
     """[g]."""
     level_stop: tuple[int, ...]
     """[LEVELS], how many of the pixels have this mip level or a finer one."""
+    reach_m: tuple[float, ...]
+    """[LEVELS], the farthest tap of the pixels of each level, from the ego frame's origin."""
     sky: NDArray[np.intp]
     """[s], the other pixels."""
     sky_row: NDArray[np.int32]
@@ -113,6 +116,7 @@ def _view(name: str, width_px: int, height_px: int, K_bytes: bytes, ego_from_cam
     ground, level = ground[order], level[order]
     distance, across, along = distance[order], across[order], along[order]
     taps = _taps(rays[:2, ground] * distance + eye[:2, None], rays[:2, ground], across, along, level)
+    level_stop = tuple(int(stop) for stop in np.searchsorted(level, np.arange(LEVELS), side="right"))
     azimuth = np.arctan2(rays[1, sky], rays[0, sky])
     return View(
         h,
@@ -126,7 +130,8 @@ def _view(name: str, width_px: int, height_px: int, K_bytes: bytes, ego_from_cam
         ground,
         taps,
         distance.astype(np.float32),
-        tuple(int(stop) for stop in np.searchsorted(level, np.arange(LEVELS), side="right")),
+        level_stop,
+        tuple(float(np.abs(taps[:, a:b]).max(initial=0)) for a, b in pairwise((0, *level_stop))),
         sky,
         (sky_row(rays[2, sky]) * SKY_COLUMNS).astype(np.int32),
         np.floor(azimuth / (2 * np.pi) * SKY_COLUMNS).astype(np.int32),
@@ -134,7 +139,7 @@ def _view(name: str, width_px: int, height_px: int, K_bytes: bytes, ego_from_cam
 
 
 def _taps(hit_m: Float64, heading: Float64, across: Float64, along: Float64, level: Float64) -> NDArray[np.complex64]:
-    """Where pixels sample the ground [g, TAPS].
+    """Where pixels sample the ground [TAPS, g].
 
     Spread over their footprint, and over no less than a cell, which blurs the cells' edges as linear interpolation
     does.
@@ -146,7 +151,7 @@ def _taps(hit_m: Float64, heading: Float64, across: Float64, along: Float64, lev
     ahead = (strata[:, None] + jitter[0]) * np.maximum(along, cell)  # [TAPS, g]
     aside = (np.roll(strata, 1)[[0, 2, 1, 3], None] + jitter[1]) * np.maximum(across, cell)
     taps = hit_m[0] + 1j * hit_m[1] + (ahead + 1j * aside) * (forward[0] + 1j * forward[1])
-    return np.ascontiguousarray(taps.T.astype(np.complex64))
+    return np.asarray(taps, np.complex64)
 
 
 def eye_of(view: View, pose: Pose) -> Float64:

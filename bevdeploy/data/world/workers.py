@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
@@ -18,7 +18,19 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def results_of(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Result]]:
+Choice = Callable[[Sequence[Job], Sequence[Job], Job | None], Job | None]
+"""Of the jobs that wait, the next one for a process, by those that run elsewhere and the last one it did itself; None
+lets it wait until one of those ends."""
+
+
+def in_order(waiting: Sequence[Job], running: Sequence[Job], last: Job | None) -> Job | None:
+    """The first that waits."""
+    return waiting[0]
+
+
+def results_of(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, choice: Choice[Job] = in_order
+) -> Iterator[tuple[Job, Result]]:
     """Each job with what `work` gives for it, in the order in which they end. One worker is this process.
 
     Raises:
@@ -28,21 +40,38 @@ def results_of(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int)
         for job in jobs:
             yield job, work(job)
         return
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(
-            min(workers, len(jobs)), multiprocessing.get_context("spawn"), initializer=_begin_worker
-        )
-        futures: dict[Future[Result], Job] = {pool.submit(work, job): job for job in jobs}
+    spawn = multiprocessing.get_context("spawn")
+    pools = [ProcessPoolExecutor(1, spawn, initializer=_begin_worker) for _ in range(min(workers, len(jobs)))]
+    last: dict[ProcessPoolExecutor, Job | None] = dict.fromkeys(pools)
+    running: dict[Future[Result], tuple[ProcessPoolExecutor, Job]] = {}
+    waiting = list(jobs)
+
+    def keep_busy() -> None:
+        busy = {pool for pool, _ in running.values()}
+        for pool in (pool for pool in pools if pool not in busy):
+            chosen = choice(waiting, [job for _, job in running.values()], last[pool]) if waiting else None
+            if chosen is not None:
+                waiting.remove(chosen)
+                with _one_thread_each():
+                    running[pool.submit(work, chosen)] = pool, chosen
+
     try:
-        for future in as_completed(futures):
-            yield futures.pop(future), future.result()
+        keep_busy()
+        while running:
+            future = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+            result = future.result()
+            pool, job = running.pop(future)
+            last[pool] = job
+            keep_busy()
+            yield job, result
     except BrokenProcessPool as error:
         raise OutputError(
             f"one of {workers} processes that render was killed, perhaps for want of memory; run the same command "
             "again with fewer --workers: finished parts are kept"
         ) from error
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(wait=True)
 
 
 def _begin_worker() -> None:

@@ -109,4 +109,13 @@ def test_neighbouring_faces_share_no_pixel_and_leave_none(rng: np.random.Generat
         parts = [np.stack([plane[k], plane[(k + 1) % 3], middle, middle]) for k in range(3)]
         whole = polygon_spans(np.stack([plane[0], plane[1], plane[2], plane[2]])[None], QUAD_EDGES, view)
         split = polygon_spans(np.stack(parts), QUAD_EDGES, view)
-        assert sorted(whole.pixels(176)) == sorted(split.pixels(176))
+        assert sorted(pixels(whole)) == sorted(pixels(split))
+        cover = np.zeros(view.height_px * 176, bool)
+        cover[pixels(whole)] = True
+        np.testing.assert_array_equal(whole.cover(view.height_px, 176), cover)
+
+
+def pixels(spans: Spans) -> list[int]:
+    """Of an image 176 px wide, each as often as it is covered."""
+    rows = zip(spans.row, spans.start, spans.stop, strict=True)
+    return [int(row * 176 + column) for row, start, stop in rows for column in range(start, stop)]

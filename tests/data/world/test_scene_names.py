@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+import importlib.machinery
+import importlib.util
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,24 @@ def test_one_of_five_trainval_scenes_is_for_validation(count: int) -> None:
     assert val == max(1, round(count / 5)) and sum(name in divided["train"] for name in names) == count - val
 
 
+def test_the_names_are_read_as_the_devkit_has_them() -> None:
+    splits = pytest.importorskip("nuscenes.utils.splits")
+    chosen = [name for name, _ in scene_names("v1.0-trainval", 750)]
+    assert chosen == [*splits.train[:600], *splits.val[:150]]
+
+
+def test_another_devkit_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = importlib.machinery.ModuleSpec("nuscenes", None, is_package=True)
+    found.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+    for content in (None, "train = 1\n", "train_detect = [\n", "train_detect = [a]\n"):
+        if content is not None:
+            (tmp_path / "utils").mkdir(exist_ok=True)
+            (tmp_path / "utils" / "splits.py").write_text(content)
+        with pytest.raises(MissingDependencyError, match=r"splits\.py: the names"):
+            scene_names("v1.0-trainval", 5)
+
+
 def test_both_parts_see_all_towns() -> None:
     pytest.importorskip("nuscenes")
     chosen = scene_names("v1.0-trainval", 40)
@@ -44,8 +64,7 @@ def test_an_unknown_version_is_named() -> None:
 
 
 def test_without_the_devkit_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "nuscenes.utils", None)
-    monkeypatch.setitem(sys.modules, "nuscenes.utils.splits", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"bevdeploy\[nuscenes\]"):
         scene_names("v1.0-trainval", 5)
     assert len(scene_names("v1.0-mini", 4)) == 4

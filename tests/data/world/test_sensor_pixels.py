@@ -12,7 +12,9 @@ from bevdeploy.data.world.sensor_pixels import enlarged, noisy
 def test_noise_is_small_and_without_carry(tone: int) -> None:
     pixels = np.full((90, 120), tone | 100 << 8 | (255 - tone) << 16, np.uint32)
     image = noisy(pixels, (1, 2, 3)).astype(int)
-    assert image.shape == (90, 120, 3)
+    assert image.shape == (90, 120, 4)
+    assert not image[..., 3].any()
+    image = image[..., :3]
     offsets = image - [tone, 100, 255 - tone]
     assert np.abs(offsets).max() <= 8
     assert np.abs(offsets.mean((0, 1))).max() < 0.2

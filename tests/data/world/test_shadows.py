@@ -24,9 +24,7 @@ def test_shaded_ground_does_not_see_the_sun(rng: np.random.Generator) -> None:
     ]
     solids = arrays_of(things)
     view = view_of(surround_rig(352, 198).cameras[1])
-    shaded = np.zeros(view.height_px * view.width_px, bool)
-    for spans in shadow_spans(solids, view, POSE, LIGHT):
-        shaded[spans.pixels(view.width_px)] = True
+    shaded = shadow_spans(solids, view, POSE, LIGHT).cover(view.height_px, view.width_px)
     throwing = solids.chosen(solids.shadow)
     eye = eye_of(view, POSE)
     wrong = seen = 0

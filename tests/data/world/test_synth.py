@@ -16,7 +16,7 @@ from bevdeploy.data import frame_sets_from_nuscenes, is_nuscenes_root
 from bevdeploy.data.world import WorldOptions, WorldSummary, write_world
 from bevdeploy.data.world.camera_image import camera_view
 from bevdeploy.data.world.disk import estimated_bytes
-from bevdeploy.data.world.ground import LEVELS, GroundRaster
+from bevdeploy.data.world.ground import BITS, LEVELS, GroundRaster
 from bevdeploy.data.world.recording import drive
 from bevdeploy.data.world.sensor_rig import ego_from_lidar, world_rig
 from bevdeploy.errors import OutputError
@@ -110,7 +110,8 @@ def test_boxes_stand_where_the_images_show_them(database: Any) -> None:
     """Pixels that change when an object is taken out of the scene lie in its projected box (its shadow's beside it)."""
     row = next(row for row in database.scene if row["name"] == "scene-0103")
     scene = drive(OPTIONS, row["name"], database.get("log", row["log_token"])["location"])
-    ground = GroundRaster(np.full(LEVELS, 0x808080, np.uint32), tuple(range(LEVELS)), ((1, 1),) * LEVELS)
+    grey = 0x80 | 0x80 << BITS | 0x80 << 2 * BITS
+    ground = GroundRaster(np.full(LEVELS, grey, np.uint32), tuple(range(LEVELS)), ((1, 1),) * LEVELS)
     sample = database.get("sample", row["first_sample_token"])
     checked = 0
     for camera in world_rig(352, 128).cameras:

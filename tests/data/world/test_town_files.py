@@ -17,8 +17,8 @@ LEVELS = {"offsets": [0], "shapes": [[2, 3]]}
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    np.save(tmp_path / f"ground-{LOCATION}.npy", np.zeros((6, 4), np.uint8))
-    (tmp_path / f"ground-{LOCATION}.json").write_text(json.dumps(LEVELS))
+    np.save(tmp_path / f"texels-{LOCATION}.npy", np.zeros((6, 4), np.uint8))
+    (tmp_path / f"texels-{LOCATION}.json").write_text(json.dumps(LEVELS))
     return tmp_path
 
 
@@ -28,14 +28,14 @@ def test_what_is_whole_is_read(work: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
 def test_torn_texels_are_named(work: Path, kept: int) -> None:
-    path = work / f"ground-{LOCATION}.npy"
+    path = work / f"texels-{LOCATION}.npy"
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(OutputError, match=rf"delete .*/ground-{LOCATION}\.json and run the command again"):
+    with pytest.raises(OutputError, match=rf"delete .*/texels-{LOCATION}\.json and run the command again"):
         ground(work, LOCATION)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "7", "{}", '{"offsets": 3, "shapes": [[2, 3]]}', '{"shapes": [2]}'])
 def test_torn_levels_are_named(work: Path, content: str) -> None:
-    (work / f"ground-{LOCATION}.json").write_text(content)
-    with pytest.raises(OutputError, match=rf"delete .*/ground-{LOCATION}\.json and run the command again"):
+    (work / f"texels-{LOCATION}.json").write_text(content)
+    with pytest.raises(OutputError, match=rf"delete .*/texels-{LOCATION}\.json and run the command again"):
         ground(work, LOCATION)

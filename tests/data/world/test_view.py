@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def test_ground_pixels_project_back(size: tuple[int, int]) -> None:
         stride = -(-size[0] // 800)
         assert (view.stride, view.width_px, view.height_px) == (stride, size[0] // stride, size[1] // stride)
         sharp = np.flatnonzero(view.distance_m < 12)
-        taps = view.taps_m[sharp].astype(np.complex128).mean(1)
+        taps = view.taps_m[:, sharp].astype(np.complex128).mean(0)
         points = np.stack([taps.real, taps.imag, np.zeros(len(taps))], 1)
         image = (points - camera.ego_from_cam[:3, 3]) @ camera.ego_from_cam[:3, :3] @ camera.K.T
         u, v = image[:, 0] / image[:, 2], image[:, 1] / image[:, 2]
@@ -35,8 +37,10 @@ def test_every_pixel_is_ground_or_sky_once() -> None:
     view = view_of(surround_rig(352, 128).cameras[0])
     both = np.concatenate([view.ground, view.sky])
     np.testing.assert_array_equal(np.sort(both), np.arange(352 * 128))
-    assert view.taps_m.shape == (len(view.ground), TAPS)
+    assert view.taps_m.shape == (TAPS, len(view.ground))
     assert len(view.level_stop) == LEVELS and view.level_stop[-1] == len(view.ground)
+    for number, (start, stop) in enumerate(pairwise((0, *view.level_stop))):
+        assert view.reach_m[number] == np.abs(view.taps_m[:, start:stop]).max(initial=0)
     assert view_of(surround_rig(352, 128).cameras[0]) is view
 
 

@@ -23,6 +23,9 @@ from bevdeploy.errors import OutputError
 def square(number):
     return number * number, os.getpid(), os.environ["OMP_NUM_THREADS"]
 
+def one_by_one(waiting, running, last):
+    return None if running else waiting[-1]
+
 def refuse(number):
     if number == 2:
         raise OutputError("no. 2 is not written")
@@ -77,6 +80,11 @@ def test_every_job_once_in_other_processes(start: Start) -> None:
     assert {pid for _, (_, pid, _) in found}.isdisjoint({int(parent)})
     assert {each for _, (_, _, each) in found} == {"1"}
     assert threads == "7"
+
+
+def test_jobs_wait_for_what_they_need(start: Start) -> None:
+    out, _ = start("print([job for job, _ in results_of(square, [1, 2, 3, 4], 3, one_by_one)])").communicate(timeout=60)
+    assert out.strip() == "[4, 3, 2, 1]"
 
 
 def test_errors_arrive_as_they_are(start: Start) -> None:
