@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from bevdeploy.geometry.frames import Float64
 from bevdeploy.geometry.rig import CameraRig
 
 
@@ -24,3 +25,7 @@ class FrameSet:
     rig: CameraRig
     degraded: Mapping[str, str] = field(default_factory=dict)
     """What stands in for a camera's own frame, by camera: `held 2` is its last good frame, two sets old; or `black`."""
+    global_from_ego: Float64 | None = None
+    """[4, 4] ego pose at the key time; None where the source has none."""
+    scene: str = ""
+    """Name of the drive; empty where the source is a single one."""

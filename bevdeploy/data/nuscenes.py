@@ -49,8 +49,10 @@ class NuScenesFrames:
             paths = image_paths_of_sample(self.database, token)
             frames = tuple(frame_from_image(path, camera) for path, camera in zip(paths, rig.cameras, strict=True))
             with tables_of(self.database):
-                timestamp_us = int(self.database.get("sample", token)["timestamp"])
-            yield FrameSet(token, timestamp_us, frames, rig)
+                sample = self.database.get("sample", token)
+                timestamp_us, scene = int(sample["timestamp"]), str(sample["scene_token"])
+                pose = pose_of_reading(self.database, sample["data"][key_channel(sample["data"])])
+            yield FrameSet(token, timestamp_us, frames, rig, global_from_ego=pose, scene=scene)
 
     def boxes(self, token: str) -> TrueBoxes:
         """Annotated boxes of one of `tokens`."""

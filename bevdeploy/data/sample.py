@@ -64,6 +64,8 @@ class View:
     """[N, 3, 3] intrinsics of the network images; image rotation and flip included."""
     bev_from_cam: Float64
     """[N, 4, 4] camera to (augmented) BEV frame."""
+    augmented_from_net: Float64 | None = None
+    """[N, 3, 3] the image augmentation that `K` includes, in network pixels; None for none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,3 +92,10 @@ class Sample:
     """Number in the index."""
     passed_over: tuple[str, ...] = ()
     """Why this sample stands in for the one asked for: one line for each damaged keyframe before it."""
+    points_and_virtual: Float32 | None = None
+    """[P', 17] the points, painted and virtual ones (`virtual_points.FEATURES`); None where not asked for."""
+
+    @property
+    def lidar(self) -> Float32:
+        """What a lidar teacher takes: [P', 17] with virtual points where they were asked for, else `points` [P, 5]."""
+        return self.points if self.points_and_virtual is None else self.points_and_virtual

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from bevdeploy.data.annotated_instances import annotated_instances
 from bevdeploy.data.augment import Augmentation, Draw, draw_augmentation, net_from_image
 from bevdeploy.data.index import SampleIndex
+from bevdeploy.data.instance_file import check_instances, instances_of_file
 from bevdeploy.data.lidar_points import lidar_points
 from bevdeploy.data.map_masks import MAP_CLASSES
 from bevdeploy.data.network_images import Resize, fitted_image, warped_image
 from bevdeploy.data.nuscenes import CAMERAS
 from bevdeploy.data.sample import Float32, Sample, View
 from bevdeploy.data.truth_of import truth_of
+from bevdeploy.data.virtual_points import lidar_with_virtual_points, virtual_points
 from bevdeploy.errors import DataSetError, FrameSourceError, GeometryError
 from bevdeploy.geometry.frames import Float64, invert
 from bevdeploy.geometry.frustum import ViewGeometry
@@ -57,6 +63,9 @@ class Samples:
     """Place each camera where it was at its own time; False takes the calibration as it is."""
     strict: bool = False
     """Refuse absent and damaged files instead of passing over their keyframes."""
+    virtual_points: Literal["annotations"] | Path | None = None
+    """Makes `Sample.lidar` [P', 17] with MVP's virtual points, from masks of an instance file (docs/data.md), or from
+    annotations, whose oracle masks are for training alone: figures of what saw them are no result."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.cameras if name not in CAMERAS]
@@ -77,9 +86,13 @@ class Samples:
             raise DataSetError(
                 f"{root}: {len(absent)} of {every} keyframes lack files, the first is {first}; {mending}"
             )
+        if self.virtual_points is not None and not self.lidar_sweeps:
+            raise DataSetError("virtual points are made of lidar points; set lidar_sweeps to 1 or more")
         if not self.keyframes:
             what = self.split or self.index.version
             raise DataSetError(f"{root}: none of {len(absent)} keyframes of {what} has its files; {mending}")
+        if self.virtual_points not in (None, "annotations"):
+            check_instances(Path(self.virtual_points), self.tokens)
 
     def __len__(self) -> int:
         return len(self.keyframes)
@@ -152,6 +165,7 @@ class Samples:
         points = np.zeros((0, 5), np.float32)
         if self.lidar_sweeps:
             points = lidar_points(self.index, keyframe, self.lidar_sweeps, bev_from_ego)
+        painted = None if self.virtual_points is None else self._with_virtual(keyframe, points, bev_from_ego)
         return Sample(
             token=arrays.token[keyframe].decode(),
             timestamp_us=int(arrays.timestamp_us[keyframe]),
@@ -165,7 +179,27 @@ class Samples:
             truth=truth_of(self.index, keyframe, self.tasks, self.geometry.grid, bev_from_ego),
             keyframe=keyframe,
             passed_over=tuple(passed_over),
+            points_and_virtual=painted,
         )
+
+    def _with_virtual(self, keyframe: int, points: Float32, bev_from_ego: Float64) -> Float32:
+        """[P', 17] the points with virtual ones of the keyframe's own sweep: sweeps before it have no images."""
+        cameras = [self._camera(keyframe, column) for column in range(len(CAMERAS))]
+        token = self.index.arrays.token[keyframe].decode()
+        if self.virtual_points == "annotations":
+            instances = annotated_instances(self.index, keyframe, cameras)
+        else:
+            instances = instances_of_file(Path(str(self.virtual_points)), token, cameras)
+        rng = np.random.default_rng((self.seed, int.from_bytes(hashlib.sha256(token.encode()).digest()[:8], "little")))
+        own = lidar_points(self.index, keyframe, 1, np.eye(4))
+        made = virtual_points(own, cameras, instances, rng)
+        return lidar_with_virtual_points(points, made, bev_from_ego)
+
+    def _camera(self, keyframe: int, column: int) -> Camera:
+        """A camera of the keyframe: raw pixels, placed in the ego frame of the key time."""
+        height, width = (int(side) for side in self.index.arrays.image_hw[keyframe, column])
+        K = np.array(self.index.arrays.K[keyframe, column])
+        return Camera(CAMERAS[column], width, height, K, camera_pose(self.index, keyframe, column, self.ego_motion))
 
     def _view(self, keyframe: int, draw: Draw | None) -> View:
         """Images and geometry of one keyframe under the sample's draw."""
@@ -174,20 +208,23 @@ class Samples:
         K = np.empty((len(self.cameras), 3, 3))
         bev_from_cam = np.empty((len(self.cameras), 4, 4))
         bev_from_ego = np.eye(4) if draw is None else draw.bev_from_ego
-        for n, (name, column) in enumerate(zip(self.cameras, self._columns, strict=True)):
-            height, width = (int(side) for side in index.arrays.image_hw[keyframe, column])
-            ego_from_cam = camera_pose(index, keyframe, column, self.ego_motion)
-            camera = Camera(name, width, height, np.array(index.arrays.K[keyframe, column]), ego_from_cam)
+        augmented_from_net = np.empty((len(self.cameras), 3, 3))
+        for n, column in enumerate(self._columns):
+            camera = self._camera(keyframe, column)
+            ego_from_cam, height, width = camera.ego_from_cam, camera.height_px, camera.width_px
             path = index.root / index.arrays.image_path[keyframe, column].decode()
+            fit = ImageTransform.fit((height, width), net_hw).net_from_image
             if draw is None:
-                net_from_raw = ImageTransform.fit((height, width), net_hw).net_from_image
+                net_from_raw = fit
                 images[n] = fitted_image(path, camera, net_hw, self.resize)
             else:
                 net_from_raw = net_from_image(draw.images[n], (height, width), net_hw)
                 images[n] = warped_image(path, camera, net_from_raw, net_hw, self.resize)
+            augmented_from_net[n] = net_from_raw @ np.linalg.inv(fit)
             K[n] = net_from_raw @ camera.K
             bev_from_cam[n] = bev_from_ego @ ego_from_cam if draw is not None else ego_from_cam
-        return View(images, indices_from_views(K, bev_from_cam, self.geometry), K, bev_from_cam)
+        indices = indices_from_views(K, bev_from_cam, self.geometry)
+        return View(images, indices, K, bev_from_cam, None if draw is None else augmented_from_net)
 
     @cached_property
     def _columns(self) -> list[int]:

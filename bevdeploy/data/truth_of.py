@@ -12,6 +12,7 @@ from bevdeploy.data.plan_and_command import command_of_plan, ego_plan, keyframes
 from bevdeploy.data.sample import Float32, Truth
 from bevdeploy.geometry.frames import Float64, invert, transform
 from bevdeploy.geometry.grid import BEVGrid
+from bevdeploy.geometry.map_grid import map_grid
 from bevdeploy.tasks import TaskSpec
 
 KEYFRAME_S = 0.5
@@ -27,7 +28,7 @@ def truth_of(
         index: of the data set.
         keyframe: number in the index.
         tasks: classes, orders and horizons; boxes of other classes are left out.
-        grid: of the map masks.
+        grid: of the student's BEV features; that of the map masks, unless the tasks have their own.
         bev_from_ego: [4, 4] BEV augmentation, a rotation, mirroring, scale and translation; None for none.
 
     Raises:
@@ -55,7 +56,7 @@ def truth_of(
         visibility=arrays.box_visibility[chosen].astype(np.int32),
         futures_m=futures_m,
         futures_valid=futures_valid,
-        map_masks=map_masks(raster, tasks.map_classes, grid, np.linalg.inv(bev_from_global)),
+        map_masks=map_masks(raster, tasks.map_classes, map_grid(grid, tasks), np.linalg.inv(bev_from_global)),
         occupancy=occupancy,
         occupancy_valid=occupancy_valid,
         plan_m=plan_m.astype(np.float32),
