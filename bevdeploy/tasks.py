@@ -27,6 +27,9 @@ LOG_SIZE_RANGE = (-5.0, 6.0)
 HEADS = ("detection", "map", "occupancy", "motion", "planning")
 """The five tasks, in the order of their outputs."""
 
+BEVFUSION_MAP_CLASSES = ("drivable_area", "ped_crossing", "walkway", "stop_line", "carpark_area", "divider")
+"""The six map classes of BEVFusion (Liu et al., 2023), in its order; lane and road dividers are one."""
+
 NOT_A_PEAK = -1e4
 """Logit of a heat-map cell that is no peak; finite in float16."""
 
@@ -39,6 +42,9 @@ class TaskSpec:
     detections: int = 100
     """K, boxes decoded per frame."""
     map_classes: tuple[str, ...] = ("divider", "crossing", "boundary", "drivable")
+    map_half_extent_m: float | None = None
+    """With `map_cell_m` the map's own square grid; None for that of the BEV features."""
+    map_cell_m: float | None = None
     occupancy_steps_s: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
     occupancy_half_extent_m: float = 50.0
     occupancy_cell_m: float = 0.5
@@ -66,7 +72,7 @@ class TaskSpec:
         """The same sizes for some of the tasks, and none of the others."""
         nothing: dict[str, dict[str, Any]] = {
             "detection": {"detection_tasks": (), "detections": 0},
-            "map": {"map_classes": ()},
+            "map": {"map_classes": (), "map_half_extent_m": None, "map_cell_m": None},
             "occupancy": {"occupancy_steps_s": ()},
             "motion": {"motion_modes": 0},
             "planning": {"plan_commands": ()},

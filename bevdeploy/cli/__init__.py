@@ -26,6 +26,7 @@ from bevdeploy.cli.eval import evaluate as _eval
 from bevdeploy.cli.export import export as _export
 from bevdeploy.cli.init import init as _init
 from bevdeploy.cli.run import run as _run
+from bevdeploy.cli.teach import teach as _teach
 from bevdeploy.errors import BevDeployError
 
 __all__ = ["app", "main"]
@@ -41,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("init")(_init)
+app.command("teach")(_teach)
 app.command("distill")(_distill)
 app.command("export")(_export)
 app.command("build")(_build)

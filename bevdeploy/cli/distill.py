@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from bevdeploy.train import StepRow
-
-LINES = 50
-"""Of progress, where stderr is no terminal."""
 
 
 class Device(str, Enum):
@@ -27,12 +18,17 @@ class Device(str, Enum):
 
 
 def distill(
-    method: Annotated[str, typer.Argument(help="none: supervised training alone, the baseline of every method.")],
+    method: Annotated[
+        str, typer.Argument(help="none (the baseline), direct, bridgeta, tinybev, distillbev or dualdistill.")
+    ],
     data: Annotated[Path, typer.Option(help="nuScenes root with an index (bevdeploy data index), or an index folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write; log, state and curves beside.")],
-    student: Annotated[str, typer.Option(help="tinybev_r18, tinybev_r18_small.")] = "tinybev_r18",
+    teacher: Annotated[
+        Path | None, typer.Option(help="A teacher's cache (bevdeploy teach), or its checkpoint to run beside.")
+    ] = None,
+    student: Annotated[str, typer.Option(help="A named student: tinybev_r18, bevdepth_r50, bevfusion_camera, ...")] = "tinybev_r18",
     preset: Annotated[
-        str, typer.Option(help="Training that comes with bevdeploy (export/training/): small-world, nuscenes.")
+        str, typer.Option(help="Training that comes with bevdeploy (export/training/): small-world, nuscenes, nuscenes-cached.")
     ] = "nuscenes",
     config: Annotated[Path | None, typer.Option(help="TOML file of a training, in place of a preset.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps; the training's own without.")] = None,
@@ -56,12 +52,13 @@ def distill(
     """
     from bevdeploy.cli.console import say, write_report
     from bevdeploy.cli.options import builder_arguments
+    from bevdeploy.cli.training_progress import first_process, training_progress
     from bevdeploy.jobs.train_student import train_student
     from bevdeploy.train import load_train_config
     from bevdeploy.train.config import with_overrides
 
     settings = with_overrides(load_train_config(config or preset), steps=steps, batch=batch)
-    with _shown(settings.steps) as on_row:
+    with training_progress(settings.steps) as on_row:
         report = train_student(
             method,
             data,
@@ -69,6 +66,7 @@ def distill(
             output,
             settings,
             builder_arguments(student, option or []),
+            teacher=teacher,
             version=version,
             split=split,
             seed=seed,
@@ -96,34 +94,3 @@ def distill(
     say(f"log {report.log}" + (f", curves {report.curves}" if report.curves else ""))
     say(f"next: bevdeploy export {report.checkpoint}")
     write_report(json_file, report)
-
-
-def first_process() -> bool:
-    """False in all but the first process that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-@contextmanager
-def _shown(steps: int) -> Iterator[Callable[[StepRow], None]]:
-    """A progress bar on a terminal, a line now and then in a file; on stderr, from the first process alone."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    shown = console.is_terminal and first_process()
-    told = 0
-
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
-        task = progress.add_task("loading", total=steps)
-
-        def on_row(row: StepRow) -> None:
-            nonlocal told
-            text = " ".join(f"{name} {value:.3g}" for name, value in row.terms.items())
-            text += f" | {row.keyframes_per_s:.1f} keyframes/s, {row.memory_mb / 1e3:.1f} GB"
-            progress.update(task, completed=row.step, description=text)
-            if not shown and (row.step == steps or row.step >= told + steps / LINES):
-                told = row.step
-                typer.echo(f"{row.step}/{steps} loss {row.loss:.4g}: {text}", err=True)
-
-        yield on_row

@@ -9,12 +9,17 @@ import typer
 
 
 def init(
-    student: Annotated[str, typer.Argument(help="tinybev_r18, tinybev_r18_small.")],
+    student: Annotated[
+        str,
+        typer.Argument(help="tinybev_r18, tinybev_r18_small, bevdepth_r50, bevfusion_camera, bevfusion_camera_r50."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write.")],
     option: Annotated[
         list[str] | None, typer.Option("--option", help="key=value of the student's builder, such as cell_m=0.8.")
     ] = None,
-    backbone: Annotated[Path | None, typer.Option(help="ImageNet weights: torchvision's or timm's resnet18.")] = None,
+    backbone: Annotated[
+        Path | None, typer.Option(help="ImageNet weights: torchvision's or timm's resnet18, resnet50 or swin_t.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the weights.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")] = None,
 ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 
 def builder_arguments(student: str, options: Sequence[str]) -> dict[str, bool | int | float | str]:
@@ -11,17 +12,40 @@ def builder_arguments(student: str, options: Sequence[str]) -> dict[str, bool | 
     Raises:
         CheckpointError: an unknown student or key, or a value of the wrong type.
     """
+    from bevdeploy.models import STUDENTS
+
+    return arguments_of("student", STUDENTS, student, options)
+
+
+def teacher_arguments(teacher: str, options: Sequence[str]) -> dict[str, bool | int | float | str]:
+    """Typed arguments of a teacher's builder.
+
+    Raises:
+        CheckpointError: an unknown teacher or key, or a value of the wrong type.
+    """
+    from bevdeploy.models.teachers import TEACHERS
+
+    return arguments_of("teacher", TEACHERS, teacher, options)
+
+
+def arguments_of(
+    what: str, builders: Mapping[str, Callable[..., Any]], name: str, options: Sequence[str]
+) -> dict[str, bool | int | float | str]:
+    """Typed arguments of a named builder.
+
+    Raises:
+        CheckpointError: an unknown name or key, or a value of the wrong type.
+    """
     import inspect
     import math
 
     from bevdeploy.declaration import nearest
     from bevdeploy.errors import CheckpointError
-    from bevdeploy.models import STUDENTS
 
-    if student not in STUDENTS:
-        known = tuple(STUDENTS)
-        raise CheckpointError(f"unknown student {student!r}{nearest(student, known)}; known are {', '.join(known)}")
-    parameters = inspect.signature(STUDENTS[student]).parameters
+    if name not in builders:
+        known = tuple(builders)
+        raise CheckpointError(f"unknown {what} {name!r}{nearest(name, known)}; known are {', '.join(known)}")
+    parameters = inspect.signature(builders[name]).parameters
     arguments: dict[str, bool | int | float | str] = {}
     for option in options:
         key, equals, text = option.partition("=")

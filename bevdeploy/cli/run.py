@@ -70,6 +70,12 @@ def run(
         typer.echo(
             "this student reads the ego state, which no source gives yet: it plans as if standing still", err=True
         )
+    if pipeline.memory is not None and not is_nuscenes_root(source):
+        typer.echo(
+            "this student remembers the frame before, and needs key times and ego poses for it, which only a nuScenes "
+            "root brings: every frame is seen as a first one",
+            err=True,
+        )
     with bar("frames", frames.count) as advance:
         report = run_frames(pipeline, engine, frames, output, options, advance)
     say(stream_card(report.stream))

@@ -21,8 +21,10 @@ from bevdeploy.distill.adapters import pointwise
 from bevdeploy.distill.assistant import ASSISTANTS, Levels
 from bevdeploy.distill.center_loss import heatmap_loss
 from bevdeploy.distill.center_targets import center_targets
-from bevdeploy.distill.dense_outputs import check_dense, map_focal, teacher_probability
+from bevdeploy.distill.dense_outputs import check_dense, map_focal, map_plane, teacher_probability
 from bevdeploy.distill.dual_path import dual_path, tightest_eps
+from bevdeploy.distill.masked_mse import mean_squared_error, squared_error
+from bevdeploy.distill.planes import Plane, Resample
 from bevdeploy.distill.protocol import Distiller, DistillTruth
 from bevdeploy.distill.schedule import WARM_UP, ramped
 from bevdeploy.distill.standardise import FRAMES, Standardise
@@ -76,6 +78,11 @@ class BridgeTA(Distiller):
         self.assistant = ASSISTANTS[settings.assistant](
             (theirs[0], ours[0]), (theirs[1], ours[1]), settings.width, {name: classes[name] for name in self.outputs}
         )
+        planes = {"map_logits": map_plane(student), "heatmap": self.student_plane()}
+        self.output_planes = {name: planes[name] for name in self.outputs}
+        self.to_output = nn.ModuleDict(
+            {name: Resample(self.student_plane("lift"), plane) for name, plane in self.output_planes.items()}
+        )
         self.standardise, self.to_student = nn.ModuleDict(), nn.ModuleDict()
         self.student_adapters, self.assistant_adapters = nn.ModuleDict(), nn.ModuleDict()
         for name, inputs, channels in zip(LEVELS, ours, theirs, strict=True):
@@ -95,16 +102,17 @@ class BridgeTA(Distiller):
             ours = self.student_adapters[name](student.feature(name)).float()  # [B, Ct, Y, X]
             between = self.assistant_adapters[name](hidden).float()  # [B, Ct, Y, X]
             weight = getattr(self.settings, f"{level}_weight")
-            terms[level] = ramp * weight * self.two_paths(targets[name], between, ours, truth)
+            plane = self.student_plane(name)
+            terms[level] = ramp * weight * self.two_paths(targets[name], between, ours, truth, plane)
             with torch.no_grad():
-                to_teacher, direct = (targets[name] - between).norm(), (targets[name] - ours).norm()
-                self.readings[f"assistant_share.{level}"] = to_teacher / direct.clamp(min=1e-6)
+                to_teacher, direct = (mean_squared_error(targets[name], each) for each in (between, ours))
+                self.readings[f"assistant_share.{level}"] = (to_teacher / direct.clamp(min=1e-12)).sqrt()
         for name in self.outputs:
             target = teacher_probability(self, student, teacher, name)  # [B, C, Y, X]
-            logits, ours = assistant.outputs[name].float(), student.output(name).float()
+            logits, ours = self.to_output[name](assistant.outputs[name]), student.output(name).float()
             weight = ramp * self.settings.output_weight
             if self.settings.output_distance == "squared":
-                term = self.two_paths(target, logits.sigmoid(), ours.sigmoid(), truth)
+                term = self.two_paths(target, logits.sigmoid(), ours.sigmoid(), truth, self.output_planes[name])
             else:
                 paths = F.binary_cross_entropy_with_logits(logits, target), soft_cross_entropy(ours, logits.sigmoid())
                 term = dual_path(*paths, self.eps(*paths))
@@ -120,10 +128,16 @@ class BridgeTA(Distiller):
         levels: Levels = self.assistant((targets["lift"], targets["bev_neck"]), (ours[0], ours[1]))
         return levels
 
-    def two_paths(self, teacher: Tensor, assistant: Tensor, student: Tensor, truth: DistillTruth) -> Tensor:
-        """The dual-path loss of one level, all [B, C, Y, X]: mean squared errors over channels and cells."""
-        weight = self.cell_weight(truth, (teacher.shape[-2], teacher.shape[-1]))
-        paths = [(weight * (a - b) ** 2).mean() for a, b in ((teacher, assistant), (assistant, student))]
+    def two_paths(
+        self, teacher: Tensor, assistant: Tensor, student: Tensor, truth: DistillTruth, plane: Plane
+    ) -> Tensor:
+        """The dual-path loss of one level, all [B, C, Y, X] on `plane`: mean squared errors over channels and cells."""
+        pairs = (teacher, assistant), (assistant, student)
+        if self.settings.emphasis == 0:
+            paths = [mean_squared_error(a, b) for a, b in pairs]
+        else:
+            weight = self.cell_weight(truth, plane)
+            paths = [(weight * squared_error(a, b)).mean() for a, b in pairs]
         return dual_path(paths[0], paths[1], self.eps(paths[0], paths[1]))
 
     def eps(self, teacher_assistant: Tensor, assistant_student: Tensor) -> float | Tensor:
@@ -132,12 +146,11 @@ class BridgeTA(Distiller):
             return self.settings.eps
         return tightest_eps(teacher_assistant, assistant_student)
 
-    def cell_weight(self, truth: DistillTruth, size: tuple[int, int]) -> Tensor | float:
-        """Weights [B, 1, Y, X] of mean 1, or 1 without emphasis."""
-        if self.settings.emphasis == 0:
-            return 1.0
-        mapped = F.adaptive_max_pool2d(truth.map_masks.float().amax(1, keepdim=True), size)  # [B, 1, Y, X]
-        weight = 1 + self.settings.emphasis * mapped
+    def cell_weight(self, truth: DistillTruth, plane: Plane) -> Tensor:
+        """Weights [B, 1, Y, X] of mean 1, higher on cells that any map class touches."""
+        masks = truth.map_masks.float().amax(1, keepdim=True)  # [B, 1, y, x]
+        mapped = (Resample(map_plane(self.student_form), plane).to(masks.device)(masks) > 0).float()  # [B, 1, Y, X]
+        weight: Tensor = 1 + self.settings.emphasis * mapped
         return weight / weight.mean()
 
     def task_loss(self, name: str, logits: Tensor, truth: DistillTruth) -> Tensor:

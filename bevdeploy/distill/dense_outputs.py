@@ -9,6 +9,7 @@ from bevdeploy.distill.planes import Plane, Resample, occupancy_plane, plane_of
 from bevdeploy.distill.protocol import Distiller
 from bevdeploy.distill.taps import TapForm, Taps
 from bevdeploy.errors import TrainingError
+from bevdeploy.geometry.map_grid import map_grid
 
 DENSE = ("heatmap", "map_logits", "occupancy_logits")
 """Outputs that are one logit per cell."""
@@ -31,7 +32,13 @@ def plane_of_output(form: TapForm, name: str, value: Tensor) -> Plane:
     """Cells of a dense output [B, C, Y, X]."""
     if name == "occupancy_logits":
         return occupancy_plane(form.tasks)
-    return plane_of(form.grid, (value.shape[-2], value.shape[-1]))
+    grid = map_grid(form.grid, form.tasks) if name == "map_logits" else form.grid
+    return plane_of(grid, (value.shape[-2], value.shape[-1]))
+
+
+def map_plane(form: TapForm) -> Plane:
+    """Cells of a network's map."""
+    return plane_of(map_grid(form.grid, form.tasks))
 
 
 def teacher_probability(distiller: Distiller, student: Taps, teacher: Taps, name: str) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bevdeploy.distill.attention import TEMPERATURE, channel_attention, spatial_attention
 from bevdeploy.distill.center_targets import center_targets
-from bevdeploy.distill.masked_mse import masked_squared_error
+from bevdeploy.distill.masked_mse import attended_sum, masked_sum, squared_error
 from bevdeploy.distill.planes import Plane, Resample, plane_of
 from bevdeploy.distill.protocol import Distiller, DistillTruth
 from bevdeploy.distill.region_maps import Point, RegionMaps, region_maps
@@ -90,27 +90,29 @@ class FeaturePair(nn.Module):
         self.weights = weights
         self.temperature = temperature
 
-    def forward(self, adapted: Tensor, teacher: Tensor, regions: RegionMaps) -> dict[str, Tensor]:
-        """Adapted student feature and teacher feature, both [B, C, Y, X], to weighted terms."""
-        weights = self.weights
-        attention = spatial_attention(adapted, self.temperature) + spatial_attention(teacher, self.temperature)
-        attention = attention.detach() / 2  # [B, 1, Y, X]
-        balanced = regions.scale * attention
-        terms = {
-            "foreground": weights.foreground * masked_squared_error(adapted, teacher, regions.foreground * balanced),
-            "background": weights.background * masked_squared_error(adapted, teacher, regions.background * balanced),
-        }
+    def forward(self, adapted: Tensor, teacher: Tensor, regions: RegionMaps, alarms: bool = False) -> dict[str, Tensor]:
+        """Adapted student feature and teacher feature, both [B, C, Y, X], to weighted terms.
+
+        With `alarms` also that of the teacher's false alarms.
+        """
+        weights, squared = self.weights, squared_error(adapted, teacher)  # [B, C, Y, X]
+        with torch.no_grad():
+            attention = spatial_attention(adapted, self.temperature) + spatial_attention(teacher, self.temperature)
+            attention = attention / 2  # [B, 1, Y, X]
+            balanced = regions.scale * attention
+        by_cell = squared.sum(1, keepdim=True)  # [B, 1, Y, X]
         imitated = self.imitation(adapted.mean(1, keepdim=True)).float()  # [B, 1, Y, X]
         difference = (teacher.float().mean(1, keepdim=True) - imitated).abs()
-        terms["imitation"] = weights.imitation * difference.sum() / len(adapted)
+        terms = {
+            "foreground": weights.foreground * masked_sum(by_cell, regions.foreground * balanced),
+            "background": weights.background * masked_sum(by_cell, regions.background * balanced),
+            "imitation": weights.imitation * difference.sum() / len(adapted),
+        }
+        if alarms:
+            channels = channel_attention(teacher, self.temperature)  # [B, C, 1, 1]
+            seen = attended_sum(squared, attention * regions.false_positive_scale, channels)
+            terms["false_positive"] = weights.false_positive * seen
         return terms
-
-    def alarm_term(self, adapted: Tensor, teacher: Tensor, regions: RegionMaps) -> Tensor:
-        """The weighted term of the teacher's false alarms."""
-        attention = spatial_attention(adapted, self.temperature) + spatial_attention(teacher, self.temperature)
-        attended = attention / 2 * channel_attention(teacher, self.temperature)  # [B, C, Y, X]
-        weight = attended * regions.false_positive_scale
-        return self.weights.false_positive * masked_squared_error(adapted, teacher, weight)
 
 
 class MaskedFeatures(nn.Module):
@@ -142,10 +144,8 @@ class MaskedFeatures(nn.Module):
             with_alarms = self.alarms and name == NECK
             alarms = self._false_alarms(teacher, truth, plane) if with_alarms else None
             regions = region_maps(truth.boxes, valid, plane, alarms, self.settings.point)
-            for kind, term in pair(adapted[name], target, regions).items():
+            for kind, term in pair(adapted[name], target, regions, with_alarms).items():
                 terms[f"{kind}.{name}"] = term
-            if with_alarms:
-                terms[f"false_positive.{name}"] = pair.alarm_term(adapted[name], target, regions)
         return terms, adapted
 
     def _false_alarms(self, teacher: Taps, truth: DistillTruth, plane: Plane) -> Tensor:

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional as F
 
 
-def masked_squared_error(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:
-    """Sum of weight * (student - teacher)^2 over channels and cells, divided by the batch.
+def squared_error(student: Tensor, teacher: Tensor) -> Tensor:
+    """(student - teacher)^2 of [B, C, Y, X] each, float32 [B, C, Y, X]; one pass over memory each way."""
+    return F.mse_loss(student.float(), teacher.float(), reduction="none")
+
+
+def masked_sum(squared: Tensor, weight: Tensor) -> Tensor:
+    """Sum of weight times squared errors over channels and cells, divided by the batch.
 
     Args:
-        student: [B, C, Y, X].
-        teacher: [B, C, Y, X].
+        squared: [B, C, Y, X], or its sum over channels [B, 1, Y, X].
         weight: [B, 1, Y, X], or [B, C, Y, X]; no gradient passes it.
 
     Returns:
         A float32 scalar.
     """
-    squared = (student.float() - teacher.float()) ** 2  # [B, C, Y, X]
-    return (squared * weight.detach().float()).sum() / len(student)
+    return (squared * weight.detach().float()).sum() / len(squared)
+
+
+def attended_sum(squared: Tensor, cells: Tensor, channels: Tensor) -> Tensor:
+    """`masked_sum` under the product of weights [B, 1, Y, X] and [B, C, 1, 1], which is never made.
+
+    Args:
+        squared: [B, C, Y, X].
+        cells: [B, 1, Y, X]; no gradient passes it.
+        channels: [B, C, 1, 1]; no gradient passes it.
+    """
+    by_channel = squared.flatten(2) @ cells.detach().float().flatten(2).transpose(1, 2)  # [B, C, 1]
+    return (by_channel * channels.detach().float().flatten(2)).sum() / len(squared)
 
 
 def mean_squared_error(a: Tensor, b: Tensor) -> Tensor:
     """Mean of (a - b)^2, a float32 scalar."""
-    return ((a.float() - b.float()) ** 2).mean()
+    return F.mse_loss(a.float(), b.float())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 FRAMES = 1000
@@ -15,7 +16,8 @@ otherwise be blown up where it is not."""
 class Standardise(nn.Module):
     """Per channel and without weights to learn: with those, both sides of a loss could shrink to a constant.
 
-    While training, mean and variance are pooled over the first `frames` samples, then fixed.
+    While training, mean and variance are pooled over the first `frames` samples, those of all processes that train
+    together, then fixed.
     """
 
     mean: Tensor
@@ -45,11 +47,23 @@ class Standardise(nn.Module):
         if int(self.samples) >= self.frames:
             return
         # Chan, Golub and LeVeque (1983): two sets' means and variances make those of their union.
-        count = x.numel() / x.shape[1]
         variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)  # [C] each
+        count, samples = x.numel() / x.shape[1], len(x)
+        if dist.is_available() and dist.is_initialized():
+            count, samples, mean, variance = _of_all_processes(count, samples, mean, variance)
         share = (count / (self.seen + count)).float()
         gap = mean - self.mean
         self.variance += share * (variance - self.variance) + share * (1 - share) * gap**2
         self.mean += share * gap
         self.seen += count
-        self.samples += len(x)
+        self.samples += samples
+
+
+def _of_all_processes(count: float, samples: int, mean: Tensor, variance: Tensor) -> tuple[float, int, Tensor, Tensor]:
+    """Values per channel, samples, and mean and variance [C] of the union of all processes' values."""
+    sums = torch.cat([mean.new_tensor([count, samples]), count * mean]).double()  # [2 + C]
+    dist.all_reduce(sums)
+    every, union = float(sums[0]), (sums[2:] / sums[0]).to(mean.dtype)  # [C]
+    spread = (count * (variance + (mean - union) ** 2)).double()  # [C]
+    dist.all_reduce(spread)
+    return every, int(sums[1]), union, (spread / every).to(mean.dtype)

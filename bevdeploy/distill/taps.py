@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -32,6 +32,11 @@ FEATURES = ("lift", "bev_s0", "bev_s1", "bev_s2", "bev_neck")
 
 Head = Callable[[Tensor], tuple[Tensor, Tensor]]
 """BEV features [B, C, Y, X] to heat map logits [B, classes, Y, X] and box codes [B, G, 10, Y, X]."""
+
+Site = tuple[nn.Module, bool]
+"""A module, and whether its input is tapped instead of its output."""
+
+Tapping = TypeVar("Tapping", bound="ModuleTaps")
 
 _HANDLES = threading.Lock()
 """torch numbers its hooks without a lock; two with one number would overwrite each other."""
@@ -85,22 +90,22 @@ class TapForm:
     moves it to the device of the tensors."""
 
 
-class StudentTaps:
-    """Forward hooks on a student for the time of a `with` block.
+class ModuleTaps:
+    """Forward hooks on modules for the time of a `with` block.
 
     Only forwards of the thread that entered the block are taken, the last one of several. The hooks read and return
     nothing, so the forward is the same to the bit, and on leaving the block the module is as it was.
     """
 
-    def __init__(self, student: Student) -> None:
-        self._sites = _sites(student)
+    def __init__(self, sites: Mapping[str, Site]) -> None:
+        self._sites = sites
         self._handles: list[RemovableHandle] = []
         self._features: dict[str, Tensor] = {}
         self._thread: int | None = None
 
-    def __enter__(self) -> StudentTaps:
+    def __enter__(self: Tapping) -> Tapping:
         if self._thread is not None:
-            raise TrainingError("these StudentTaps are in use; make one for each `with` block")
+            raise TrainingError(f"these {type(self).__name__} are in use; make one for each `with` block")
         self._features, self._thread = {}, threading.get_ident()
         with _HANDLES:
             for name, (module, of_input) in self._sites.items():
@@ -120,11 +125,11 @@ class StudentTaps:
         """What the last forward left, with its outputs.
 
         Raises:
-            TrainingError: the student has not run inside the block.
+            TrainingError: the network has not run inside the block.
         """
         missing = [name for name in self._sites if name not in self._features]
         if missing:
-            raise TrainingError(f"no forward has passed {', '.join(missing)}; run the student inside the `with` block")
+            raise TrainingError(f"no forward has passed {', '.join(missing)}; run the network inside the `with` block")
         return Taps(dict(self._features), outputs.present())
 
     def _input_hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
@@ -144,6 +149,13 @@ class StudentTaps:
             self._features[name] = value
 
 
+class StudentTaps(ModuleTaps):
+    """Hooks on a student."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__(_sites(student))
+
+
 def student_form(student: Student) -> TapForm:
     """What a student taps, from its modules alone.
 
@@ -153,18 +165,15 @@ def student_form(student: Student) -> TapForm:
     _sites(student)
     encoder, grid = student.bev_encoder, student.spec.geometry.grid
     _, rows, columns = grid.shape_zyx
-    stages = [(_block(stage, 0), _block(stage, -1)) for stage in (encoder.stage1, encoder.stage2, encoder.stage3)]
-    widths = [last.conv2.out_channels for _, last in stages]
-    half = -(-rows // 2), -(-columns // 2)  # a 3x3 convolution of stride 2 rounds up
-    quarter = -(-half[0] // 2), -(-half[1] // 2)
-    features = {
-        "lift": (stages[0][0].conv1.in_channels, rows, columns),
-        "bev_s0": (widths[0], *half),
-        "bev_s1": (widths[1], *quarter),
-        "bev_s2": (widths[2], *quarter),
-        "bev_neck": (encoder.channels, rows, columns),
-    }
-    return TapForm(features, frozenset(dense_outputs(student.spec.tasks)), grid, student.spec.tasks)
+    first = _first_convolution(encoder.stage1)
+    features, size = {"lift": (first.in_channels, rows, columns)}, (rows, columns)
+    for n, stage in enumerate((encoder.stage1, encoder.stage2, encoder.stage3)):
+        stride = _first_convolution(stage).stride[0]
+        size = -(-size[0] // stride), -(-size[1] // stride)  # a padded convolution rounds up
+        features[f"bev_s{n}"] = (_block(stage, -1).conv2.out_channels, *size)
+    features["bev_neck"] = (encoder.channels, rows, columns)
+    outputs = dense_outputs(student.spec.tasks, student.spec.temporal)
+    return TapForm(features, frozenset(outputs), grid, student.spec.tasks)
 
 
 def form_of_taps(taps: Taps, grid: BEVGrid, tasks: TaskSpec, head: Head | None = None) -> TapForm:
@@ -173,8 +182,7 @@ def form_of_taps(taps: Taps, grid: BEVGrid, tasks: TaskSpec, head: Head | None =
     return TapForm(features, frozenset(taps.outputs), grid, tasks, head)
 
 
-def _sites(student: Student) -> dict[str, tuple[nn.Module, bool]]:
-    """Feature name to the module and whether its input is meant."""
+def _sites(student: Student) -> dict[str, Site]:
     paths = {
         "lift": ("bev_encoder", True),
         "bev_s0": ("bev_encoder.stage1", False),
@@ -192,6 +200,10 @@ def _sites(student: Student) -> dict[str, tuple[nn.Module, bool]]:
                 "of bevdeploy's own students; keep their names in yours"
             ) from error
     return sites
+
+
+def _first_convolution(stage: nn.Sequential) -> nn.Conv2d:
+    return next(module for module in stage.modules() if isinstance(module, nn.Conv2d))
 
 
 def _block(stage: nn.Sequential, index: int) -> BasicBlock:

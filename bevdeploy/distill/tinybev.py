@@ -22,7 +22,8 @@ from bevdeploy.distill.attention import TEMPERATURE, spatial_attention
 from bevdeploy.distill.center_loss import box_loss, heatmap_loss
 from bevdeploy.distill.center_targets import CenterTargets, center_targets
 from bevdeploy.distill.cross_head import BOX_WEIGHT
-from bevdeploy.distill.dense_outputs import teacher_probability
+from bevdeploy.distill.dense_outputs import map_plane, teacher_probability
+from bevdeploy.distill.masked_mse import squared_error
 from bevdeploy.distill.motion_response import motion_terms
 from bevdeploy.distill.plan_response import occupied_share, plan_error
 from bevdeploy.distill.planes import Resample, occupancy_plane
@@ -92,6 +93,8 @@ class TinyBEV(Distiller):
         self.standardise = Standardise(channels, settings.statistics_frames)
         self.to_student = self.teacher_on_student(NECK)
         self.adapter = pointwise(student.features[NECK][0], channels)
+        plane = map_plane(student)
+        self.to_map, self.from_map = Resample(self.student_plane(), plane), Resample(plane, self.student_plane())
         self.to_occupancy = Resample(self.student_plane(), occupancy_plane(student.tasks))
 
     def task_weight(self, progress: float) -> float:
@@ -125,7 +128,7 @@ class TinyBEV(Distiller):
             target: the teacher's, standardised [B, Ct, Y, X].
             weight: [B, 1, Y, X] of mean 1.
         """
-        error = ((target - adapted) ** 2).mean(1, keepdim=True)  # [B, 1, Y, X]
+        error = squared_error(adapted, target).mean(1, keepdim=True)  # [B, 1, Y, X]
         temperature = self.settings.temperature
         attended = (spatial_attention(target, temperature) - spatial_attention(own, temperature)).abs()
         return {"feature": (weight * error).mean(), "attention": ATTENTION_WEIGHT * attended.mean()}
@@ -141,7 +144,8 @@ class TinyBEV(Distiller):
             terms["detection.boxes"] = BOX_WEIGHT * box_loss(student.output("box_codes"), drawn, tasks)
         if "map" in chosen:
             logits, taught = student.output("map_logits"), teacher_probability(self, student, teacher, "map_logits")
-            terms["map.cross_entropy"] = weighted_cross_entropy(logits, taught, weight)
+            cells = normalised(self.to_map(weight))  # [B, 1, Y, X]
+            terms["map.cross_entropy"] = weighted_cross_entropy(logits, taught, cells)
             terms["map.dice"] = soft_dice(logits, taught)
         occupancy = None
         if "occupancy" in chosen:
@@ -166,7 +170,7 @@ class TinyBEV(Distiller):
         """The teacher's regions [B, 1, Y, X], of mean 1; the plan's corridor is that of the driven command."""
         maps = paths_m = None
         if "map" in self.settings.tasks:
-            maps = teacher_probability(self, student, teacher, "map_logits")
+            maps = self.from_map(teacher_probability(self, student, teacher, "map_logits"))
         if "plan" in self.settings.tasks:
             plans = teacher.output("plans").float()  # [B, commands, steps, 2]
             paths_m = plans[torch.arange(len(plans), device=plans.device), truth.command, None]  # [B, 1, steps, 2]

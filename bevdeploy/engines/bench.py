@@ -4,6 +4,8 @@ NETWORK is `Runner.run` on prepared inputs, what trtexec calls latency. APPLICAT
 frames in memory to BevResult. Every timed frame is one `Pipeline.infer`; its network stage is the network figure, so
 that both describe the same frames. Reading images from a camera or a disk is in neither.
 
+A temporal student is measured as it runs: each frame is fed with the state of the one before, but for the first of all.
+
 Python's garbage collector stays on while frames are timed, since it is on in the application; one collection right
 before takes the garbage of start-up out of the figures.
 """
@@ -13,15 +15,17 @@ from __future__ import annotations
 import gc
 import hashlib
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bevdeploy.engines.bench_report import BenchReport, StageStats, percent_of
 from bevdeploy.engines.latency import TAIL_FRAMES, latency_stats
 from bevdeploy.engines.machine import MachineState, machine_state, peak_memory_mib
+from bevdeploy.engines.steady_drive import steady_drive
 from bevdeploy.engines.target import EngineTarget, load_target
 from bevdeploy.errors import FrameSourceError
+from bevdeploy.runtime.bev_memory import Moment
 from bevdeploy.runtime.pipeline import Frames, Pipeline, StageTimes
 from bevdeploy.runtime.runner import LayerTime
 
@@ -75,15 +79,17 @@ def bench(
     deadline_ms = target.budget.deadline_ms
 
     before = machine()
+    drive = steady_drive(pipeline.contract)
     warm = _timed_loop(
         pipeline,
         frames,
+        drive,
         (MIN_WARMUP_FRAMES, settings.warmup_frames, settings.warmup_seconds),
         lambda part: tell("warm-up", part),
     )
     gc.collect()
     timed = _timed_loop(
-        pipeline, frames, (MIN_FRAMES, settings.frames, settings.seconds), lambda part: tell("timing", part)
+        pipeline, frames, drive, (MIN_FRAMES, settings.frames, settings.seconds), lambda part: tell("timing", part)
     )
     after = machine()
     recalibration_ms = _recalibration_ms(pipeline)
@@ -133,7 +139,11 @@ class _Timed:
 
 
 def _timed_loop(
-    pipeline: Pipeline, frames: Sequence[Frames], limits: tuple[int, int, float], tell: Callable[[float], None]
+    pipeline: Pipeline,
+    frames: Sequence[Frames],
+    drive: Iterator[Moment | None],
+    limits: tuple[int, int, float],
+    tell: Callable[[float], None],
 ) -> _Timed:
     """Infer until the frames or the seconds of `limits` (fewest, frames, seconds) are reached."""
     fewest, most, most_seconds = limits
@@ -143,9 +153,11 @@ def _timed_loop(
     parts_ms: list[Mapping[str, float]] = []
     start = clock()
     while True:
-        frame = frames[len(stages) % len(frames)]
+        frame, moment = frames[len(stages) % len(frames)], next(drive)
         began = clock()
-        pipeline.infer(frame)  # the result is dropped here: releasing a frame's arrays is part of its time
+        pipeline.infer(
+            frame, moment=moment
+        )  # the result is dropped here: releasing a frame's arrays is part of its time
         ended = clock()
         application_ms.append((ended - began) * 1e3)
         stages.append(pipeline.last_times)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bevdeploy.engines.latency import LatencyStats, latency_stats
+from bevdeploy.engines.steady_drive import steady_drive
 from bevdeploy.errors import FrameSourceError
 from bevdeploy.runtime.pipeline import Frames, Pipeline
 
@@ -48,16 +49,17 @@ def side_by_side(
     """
     if not frames:
         raise FrameSourceError("no camera frames to measure with")
+    pairs = [(pipeline, steady_drive(pipeline.contract)) for pipeline in (a, b)]
     for _ in range(WARMUP_FRAMES):
-        a.infer(frames[0])
-        b.infer(frames[0])
+        for pipeline, drive in pairs:
+            pipeline.infer(frames[0], moment=next(drive))
     gc.collect()
     latencies_ms: tuple[list[float], list[float]] = ([], [])
     start = a.clock()
     while (passed := a.clock() - start) < seconds or len(latencies_ms[1]) < MIN_FRAMES:
         frame = frames[len(latencies_ms[1]) % len(frames)]
-        for pipeline, times_ms in zip((a, b), latencies_ms, strict=True):
-            pipeline.infer(frame)
+        for (pipeline, drive), times_ms in zip(pairs, latencies_ms, strict=True):
+            pipeline.infer(frame, moment=next(drive))
             times_ms.append(pipeline.last_times.network_ms)
         advance(min(1.0, passed / seconds) if seconds > 0 else 1.0)
     return SideBySide(*(latency_stats(times_ms, math.inf) for times_ms in latencies_ms))

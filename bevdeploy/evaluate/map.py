@@ -18,7 +18,7 @@ class MapScore:
     """Intersections and unions over a set of frames, one pair per class and threshold.
 
     A cell counts as predicted where its probability is at least the threshold. Frames are added to the same sums, so a
-    frame weighs as much as it has cells of the class. Cells are those of the student's own BEV grid; BEVFusion's have
+    frame weighs as much as it has cells of the class. Cells are those of the student's own map grid; BEVFusion's have
     0.5 m over +-50 m, and another cell size gives another number.
     """
 

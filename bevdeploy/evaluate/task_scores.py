@@ -24,6 +24,7 @@ from bevdeploy.evaluate.scoreboard import Scores, scores_of
 from bevdeploy.evaluate.tracking import score_tracking
 from bevdeploy.geometry.frames import Float64
 from bevdeploy.geometry.grid import BEVGrid
+from bevdeploy.geometry.map_grid import map_grid
 from bevdeploy.runtime.result import BevResult
 from bevdeploy.tasks import TaskSpec
 
@@ -60,7 +61,7 @@ class TrueFrame(Protocol):
 
     @property
     def map_masks(self) -> Bool:
-        """[map classes, Y, X] on the student's grid; no elements where the data set has no map."""
+        """[map classes, Y, X] on the student's map grid; no elements where the data set has no map."""
 
     @property
     def occupancy(self) -> Bool:
@@ -94,14 +95,14 @@ class _KeptBoxes:
 class TaskScores:
     """Collects frames and says what they are worth.
 
-    Maps are compared cell by cell on the student's own BEV grid, occupancy on the grid of the tasks. Tasks that the
+    Maps are compared cell by cell on the student's own map grid, occupancy on the grid of the tasks. Tasks that the
     student does not have are passed over; their headlines say so.
     """
 
     def __init__(self, tasks: TaskSpec, grid: BEVGrid | None = None, occupancy_threshold: float = THRESHOLD) -> None:
-        """The grid is only named in the map's protocol, so that IoUs of unlike grids are not compared."""
+        """The BEV grid. The map's is only named in its protocol, so that IoUs of unlike grids are not compared."""
         self.tasks = tasks
-        self.map = MapScore(tasks.map_classes, grid="" if grid is None else _words(grid))
+        self.map = MapScore(tasks.map_classes, grid="" if grid is None else _words(map_grid(grid, tasks)))
         self.occupancy = OccupancyScore(tasks, occupancy_threshold)
         self.motion = MotionScore(tasks)
         self.planning = PlanningScore(tasks)

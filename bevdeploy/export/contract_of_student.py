@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bevdeploy.export.deploy_graph import decoded_outputs
-from bevdeploy.geometry import CameraRig, TableSizes
+from bevdeploy.export.graph_inputs import extra_inputs
+from bevdeploy.geometry import CameraRig, TableSizes, map_grid
+from bevdeploy.geometry.camera_parameters import CAMERA_PARAMETERS
 from bevdeploy.geometry.pool_tables import FAN_IN, ROW_POINTS, TABLE_NAMES
 from bevdeploy.models import StudentSpec
 from bevdeploy.models.heads.detection import CODES
 from bevdeploy.models.outputs import dense_outputs
-from bevdeploy.runtime.contract import Contract, IoMode, Preprocessing, TensorSpec
-from bevdeploy.tasks import BOX_FIELDS, EGO_STATE
+from bevdeploy.runtime.contract import Contract, IoMode, Preprocessing, StateSpec, TensorSpec
+from bevdeploy.tasks import BOX_FIELDS, EGO_STATE, TaskSpec
+
+KEYFRAMES_APART_S = 0.5
+"""Time between the two frames of a temporal student in training: between keyframes of nuScenes."""
+MAX_GAP_S = 1.0
+"""A frame between may be missing; what is older has moved too far."""
 
 
 def contract_of_student(
@@ -23,12 +30,12 @@ def contract_of_student(
 ) -> Contract:
     """The contract of a student exported for a rig's cameras and image size, with runtime geometry."""
     image = _frames_input(rig) if io == "frames" else _images_input(spec, rig)
-    ego = (_ego_input(),) if spec.ego_state else ()
+    extra = _extra_inputs(spec, len(rig.cameras))
     return Contract(
         student=spec.name,
         io=io,
         geometry_mode="runtime",
-        inputs=(image, *_table_inputs(spec, sizes), *ego),
+        inputs=(image, *_table_inputs(spec, sizes), *(extra[name] for name in extra_inputs(spec))),
         outputs=_outputs(spec, io),
         cameras=rig.names,
         raw_hw=rig.image_hw,
@@ -36,6 +43,7 @@ def contract_of_student(
         table_sizes=sizes,
         tasks=spec.tasks,
         preprocessing=preprocessing,
+        state=(_state(),) if spec.temporal else (),
     )
 
 
@@ -56,7 +64,7 @@ def _images_input(spec: StudentSpec, rig: CameraRig) -> TensorSpec:
 
 
 def _table_inputs(spec: StudentSpec, sizes: TableSizes) -> tuple[TensorSpec, ...]:
-    z, y, x = spec.geometry.grid.shape_zyx
+    z, y, x = spec.geometry.pool_grid.shape_zyx
     return (
         TensorSpec("row_depth", (sizes.rows, ROW_POINTS), "int32", "index", "depth entry of each point of a row"),
         TensorSpec("row_feat", (sizes.rows, ROW_POINTS), "int32", "index", "feature pixel of each point of a row"),
@@ -66,22 +74,52 @@ def _table_inputs(spec: StudentSpec, sizes: TableSizes) -> tuple[TensorSpec, ...
     )
 
 
-def _ego_input() -> TensorSpec:
-    return TensorSpec(
-        "ego_state", (1, EGO_STATE), "float32", "m/s, m/s2, rad/s", "velocity, acceleration, rotation rate"
+def _extra_inputs(spec: StudentSpec, cameras: int) -> dict[str, TensorSpec]:
+    """All inputs besides images and tables that a student may have, by name."""
+    inputs = (
+        TensorSpec("ego_state", (1, EGO_STATE), "float32", "m/s, m/s2, rad/s", "velocity, acceleration, rotation rate"),
+        TensorSpec(
+            "camera_parameters",
+            (1, cameras, CAMERA_PARAMETERS),
+            "float32",
+            "px, 1, m",
+            "fx, fy, cx, cy of the network image; image augmentation [2, 3]; BEV augmentation xx, xy, yx, yy, zz; "
+            "ego_from_cam [3, 4]; both augmentations are the identity",
+        ),
+        TensorSpec(
+            "previous_bev", _state_shape(spec), "float32", "feature", "bev_state of an earlier frame; zeros first"
+        ),
+        TensorSpec("previous_from_current", (1, 2, 3), "float32", "1, m", "BEV plane now to BEV plane of previous_bev"),
+    )
+    return {each.name: each for each in inputs}
+
+
+def _state() -> StateSpec:
+    return StateSpec("bev_state", "previous_bev", "previous_from_current", KEYFRAMES_APART_S, MAX_GAP_S)
+
+
+def _state_shape(spec: StudentSpec) -> tuple[int, ...]:
+    _, rows, columns = spec.geometry.grid.shape_zyx
+    return (1, spec.state_channels, rows, columns)
+
+
+def _state_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:
+    return (
+        TensorSpec("bev_state", _state_shape(spec), "float32", "feature", "pooled BEV, previous_bev of a later frame"),
     )
 
 
 def _outputs(spec: StudentSpec, io: IoMode) -> tuple[TensorSpec, ...]:
     """Those of the tasks that the student has."""
-    names = decoded_outputs(spec.tasks) if io == "frames" else dense_outputs(spec.tasks)
+    temporal = spec.temporal
+    names = decoded_outputs(spec.tasks, temporal) if io == "frames" else dense_outputs(spec.tasks, temporal)
     specs = _decoded_outputs(spec) if io == "frames" else _dense_outputs(spec)
-    return tuple(each for each in specs if each.name in names)
+    return tuple(each for each in (*specs, *_state_outputs(spec)) if each.name in names)
 
 
 def _decoded_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:
     tasks, k = spec.tasks, spec.tasks.detections
-    _, rows, columns = spec.geometry.grid.shape_zyx
+    _, map_rows, map_columns = map_grid(spec.geometry.grid, tasks).shape_zyx
     side = tasks.occupancy_side
     motion = (k, tasks.motion_modes, tasks.motion_steps, 2)
     return (
@@ -92,7 +130,11 @@ def _decoded_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:
         TensorSpec("trajectories", motion, "float32", "m", "positions x, y of each mode and step; ego frame"),
         TensorSpec("trajectory_probabilities", motion[:2], "float32", "probability", "of each mode"),
         TensorSpec(
-            "map_probabilities", (len(tasks.map_classes), rows, columns), "float32", "probability", "[class, Y, X]"
+            "map_probabilities",
+            (len(tasks.map_classes), map_rows, map_columns),
+            "float32",
+            "probability",
+            f"[class, Y, X]{_own_extent(tasks)}",
         ),
         TensorSpec(
             "occupancy_probabilities",
@@ -110,6 +152,7 @@ def _decoded_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:
 def _dense_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:
     tasks, k = spec.tasks, spec.tasks.detections
     _, rows, columns = spec.geometry.grid.shape_zyx
+    _, map_rows, map_columns = map_grid(spec.geometry.grid, tasks).shape_zyx
     groups, side = len(tasks.detection_tasks), tasks.occupancy_side
     bev = (1, spec.bev_channels, rows, columns)
     motion = (1, k, tasks.motion_modes, tasks.motion_steps, 2)
@@ -123,7 +166,13 @@ def _dense_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:
             "cells, m, log m, m/s",
             "offset x, y; z; log width, length, height; sin, cos of yaw; velocity x, y; per class group",
         ),
-        TensorSpec("map_logits", (1, len(tasks.map_classes), rows, columns), "float32", "logit", "map classes"),
+        TensorSpec(
+            "map_logits",
+            (1, len(tasks.map_classes), map_rows, map_columns),
+            "float32",
+            "logit",
+            f"map classes{_own_extent(tasks)}",
+        ),
         TensorSpec("occupancy_logits", (1, len(tasks.occupancy_steps_s), side, side), "float32", "logit", "per step"),
         TensorSpec("agents", (1, k), "int32", "index", "class*Y*X + y*X + x of the highest peaks, best first"),
         TensorSpec("trajectory_offsets", motion, "float32", "m", "displacement of each step"),
@@ -132,3 +181,8 @@ def _dense_outputs(spec: StudentSpec) -> tuple[TensorSpec, ...]:
             "plans", (1, len(tasks.plan_commands), tasks.plan_steps, 2), "float32", "m", "ego positions per command"
         ),
     )
+
+
+def _own_extent(tasks: TaskSpec) -> str:
+    """Of a map with its own grid."""
+    return "" if tasks.map_half_extent_m is None else f" over +-{tasks.map_half_extent_m:g} m"

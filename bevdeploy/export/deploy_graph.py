@@ -9,13 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bevdeploy.batch import StudentInputs
+from bevdeploy.export.graph_inputs import student_inputs
 from bevdeploy.geometry import ImageTransform
 from bevdeploy.models import Student, StudentOutputs
 from bevdeploy.models.heads.decoder import running_sum
 from bevdeploy.models.heads.detection import cell_positions, divided, gathered_codes
 from bevdeploy.models.outputs import dense_outputs
-from bevdeploy.ops import PoolTableTensors
 from bevdeploy.runtime.contract import Preprocessing
 from bevdeploy.runtime.preprocess import linear_taps, resample_weights
 from bevdeploy.tasks import LOG_SIZE_RANGE, TaskSpec
@@ -29,15 +28,16 @@ DECODED_BY_HEAD = {
 }
 
 
-def decoded_outputs(tasks: TaskSpec) -> tuple[str, ...]:
-    """Names of the decoded outputs, in the order of the graph."""
-    return tuple(name for head, names in DECODED_BY_HEAD.items() if head in tasks.heads for name in names)
+def decoded_outputs(tasks: TaskSpec, temporal: bool = False) -> tuple[str, ...]:
+    """Names of the outputs of a `frames` graph, in its order: decoded ones, and the state of temporal students."""
+    decoded = tuple(name for head, names in DECODED_BY_HEAD.items() if head in tasks.heads for name in names)
+    return (*decoded, "bev_state") if temporal else decoded
 
 
-def opened_outputs(tasks: TaskSpec) -> tuple[str, ...]:
+def opened_outputs(tasks: TaskSpec, temporal: bool = False) -> tuple[str, ...]:
     """All outputs of a `frames` graph before those are cut off that only the parity check opens."""
-    decoded = decoded_outputs(tasks)
-    return decoded + tuple(name for name in dense_outputs(tasks) if name not in decoded)
+    decoded = decoded_outputs(tasks, temporal)
+    return decoded + tuple(name for name in dense_outputs(tasks, temporal) if name not in decoded)
 
 
 class TensorGraph(nn.Module):
@@ -47,10 +47,9 @@ class TensorGraph(nn.Module):
         super().__init__()
         self.student = student
 
-    def forward(self, images: Tensor, *geometry: Tensor) -> tuple[Tensor, ...]:
-        """Images [1, N, 3, H, W], five tables and, if the student takes it, the ego state; to `StudentOutputs`."""
-        tables, ego_state = geometry[:5], geometry[5] if len(geometry) > 5 else None
-        outputs = self.student(StudentInputs(images, PoolTableTensors(*tables), ego_state))
+    def forward(self, images: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        """Images [1, N, 3, H, W] and the graph's other inputs (`graph_inputs`); to `StudentOutputs`."""
+        outputs = self.student(student_inputs(self.student.spec, images, others))
         return tuple(_exported(outputs).values())
 
 
@@ -82,13 +81,12 @@ class FramesGraph(nn.Module):
             for name, value in _resampling(transform, axis, self.antialias).items():
                 self.register_buffer(f"{along}_{name}", torch.from_numpy(value), persistent=False)
 
-    def forward(self, frames: Tensor, *geometry: Tensor) -> tuple[Tensor, ...]:
-        """Frames [N, Hraw, Wraw, 3] uint8 RGB, five tables and, if the student takes it, the ego state."""
-        tables, ego_state = geometry[:5], geometry[5] if len(geometry) > 5 else None
+    def forward(self, frames: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        """Frames [N, Hraw, Wraw, 3] uint8 RGB and the graph's other inputs (`graph_inputs`)."""
         images = self.preprocess(frames)[None]  # [1, N, 3, H, W]
-        outputs = self.student(StudentInputs(images, PoolTableTensors(*tables), ego_state))
+        outputs = self.student(student_inputs(self.student.spec, images, others))
         named = {**_exported(outputs), **self.decode(outputs)}
-        return tuple(named[name] for name in opened_outputs(self.tasks))
+        return tuple(named[name] for name in opened_outputs(self.tasks, self.student.spec.temporal))
 
     def preprocess(self, frames: Tensor) -> Tensor:
         """Frames [N, Hraw, Wraw, 3] uint8 to normalised images [N, 3, H, W]."""

@@ -37,6 +37,7 @@ from bevdeploy.runtime.contract import (
 from bevdeploy.runtime.onnx_runner import PRECISION_KEY, OnnxRunner
 from bevdeploy.runtime.parity import (
     PARITY_EGO_STATE,
+    PARITY_MOTION,
     Check,
     ParityReport,
     decoded_checks,
@@ -100,7 +101,7 @@ def graph_of_student(
         deploy_module(traced, reference),
         [torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in reference.inputs],
         [spec.name for spec in reference.inputs],
-        dense_outputs(student.spec.tasks) if io == "tensor" else opened_outputs(student.spec.tasks),
+        (dense_outputs if io == "tensor" else opened_outputs)(student.spec.tasks, student.spec.temporal),
         recipe.opset,
     )
     if geometry_mode == "baked":
@@ -147,6 +148,8 @@ def parity_of_graph(
 ) -> ParityReport:
     """The graph in ONNX Runtime against the student in PyTorch; `advance` is told each case before it runs.
 
+    A temporal student runs each case twice: as a first frame, and fed with what it said then, from a moving vehicle.
+
     Raises:
         EngineError: ONNX Runtime refuses the graph.
     """
@@ -156,23 +159,31 @@ def parity_of_graph(
     opened = OnnxRunner.from_bytes(graph.opened.SerializeToString(), contract) if contract.io == "frames" else shipped
     checks: list[Check] = []
     for case in cases:
-        advance(case.name)
-        want = torch_runner.run(_feeds(torch_runner, reference, case))
-        feeds = _feeds(shipped, contract, case)
-        dense = opened.run(feeds)
-        checks += dense_checks(case.name, dense, want, gates)
-        if contract.io == "frames":
-            checks += decoded_checks(case.name, {**dense, **shipped.run(feeds)}, want, gates)
-        else:
-            decoded = {**dense, **decoded_from_dense(dense, contract)}
-            expected = {**want, **decoded_from_dense(want, reference)}
-            checks += decoded_checks(case.name, decoded, expected, gates)
-        checks += decoder_checks(case.name, dense, contract, gates)
+        ours, theirs = _feeds(shipped, contract, case), _feeds(torch_runner, reference, case)
+        for title in (case.name, f"{case.name}, moving") if contract.state else (case.name,):
+            advance(title)
+            want = torch_runner.run(theirs)
+            dense = opened.run(ours)
+            checks += dense_checks(title, dense, want, gates)
+            if contract.io == "frames":
+                checks += decoded_checks(title, {**dense, **shipped.run(ours)}, want, gates)
+            else:
+                decoded = {**dense, **decoded_from_dense(dense, contract)}
+                expected = {**want, **decoded_from_dense(want, reference)}
+                checks += decoded_checks(title, decoded, expected, gates)
+            checks += decoder_checks(title, dense, contract, gates)
+            ours, theirs = {**ours, **_fed_back(contract, dense)}, {**theirs, **_fed_back(contract, want)}
     return ParityReport(name, f"PyTorch {torch.__version__} fp32", tuple(checks))
 
 
 def _feeds(runner: Runner, contract: Contract, case: ParityCase) -> dict[str, NDArray[Any]]:
     return Pipeline(runner, contract, case.rig).feeds(case.frames, PARITY_EGO_STATE)
+
+
+def _fed_back(contract: Contract, outputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Each side's own state for its next frame, half a second on."""
+    states = {state.input: outputs[state.output] for state in contract.state}
+    return {**states, **{state.motion: PARITY_MOTION for state in contract.state}}
 
 
 def parity_path(onnx_path: Path, precision: Precision) -> Path:

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 
 import torch
 
-from bevdeploy.batch import StudentInputs
 from bevdeploy.errors import BevDeployError, CheckpointError
+from bevdeploy.export.graph_inputs import student_inputs
 from bevdeploy.export.onnx_export import reference_contract
 from bevdeploy.export.recipe import ExportRecipe
 from bevdeploy.geometry import CameraRig
 from bevdeploy.models import Student, StudentOutputs
-from bevdeploy.ops import PoolTableTensors
 
 
 def check_student(student: Student, recipe: ExportRecipe, rig: CameraRig) -> None:
@@ -25,11 +24,10 @@ def check_student(student: Student, recipe: ExportRecipe, rig: CameraRig) -> Non
     """
     contract = reference_contract(student, recipe, rig, "tensor")
     zeros = [torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in contract.inputs]
-    ego_state = zeros[6] if len(zeros) > 6 else None
     name = student.spec.name
     try:
         with torch.inference_mode():
-            outputs = student(StudentInputs(zeros[0], PoolTableTensors(*zeros[1:6]), ego_state))
+            outputs = student(student_inputs(student.spec, zeros[0], zeros[1:]))
     except Exception as error:  # the user's code may raise anything
         raise CheckpointError(f"{name}: its forward fails on StudentInputs ({_named(error)})") from error
     if not isinstance(outputs, StudentOutputs):

@@ -25,7 +25,7 @@ class TorchRunner:
         self._graph = graph.eval()
         self.contract = contract
         names = opened_outputs if isinstance(graph, FramesGraph) else dense_outputs
-        self._outputs = names(contract.tasks)
+        self._outputs = names(contract.tasks, bool(contract.state))
         self._names = [spec.name for spec in contract.inputs]
 
     def info(self) -> RunnerInfo:

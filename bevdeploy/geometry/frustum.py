@@ -32,15 +32,29 @@ class ViewGeometry:
     """What a student fixes of the view transform; the rig is the rest."""
 
     grid: BEVGrid
+    """Of the BEV features."""
     depth_bins: DepthBins
     net_hw: tuple[int, int]
     """Network image height and width, px."""
     feature_hw: tuple[int, int]
     """Feature-map height and width."""
+    pool_per_cell: int = 1
+    """Cells of the pool along each side of a BEV cell; the view transform's convolutions bring them to the grid."""
 
     def __post_init__(self) -> None:
         if min(*self.net_hw, *self.feature_hw) < 1:
             raise GeometryError(f"image {self.net_hw} and feature map {self.feature_hw} must be at least 1 x 1")
+        if self.pool_per_cell < 1:
+            raise GeometryError(f"pool_per_cell must be at least 1, got {self.pool_per_cell}")
+
+    @property
+    def pool_grid(self) -> BEVGrid:
+        """The grid that points are pooled in; the BEV grid itself with one cell of the pool per cell.
+
+        Raises:
+            GeometryError: its cells are too many.
+        """
+        return self.grid if self.pool_per_cell == 1 else self.grid.finer(self.pool_per_cell)
 
     def depth_size(self, cameras: int) -> int:
         """Entries of the depth distribution, N * D * Hf * Wf; also the index of its appended zero."""
@@ -49,7 +63,7 @@ class ViewGeometry:
 
 @dataclass(frozen=True, eq=False)
 class FrustumRays:
-    """Rays of all feature pixels, in cells of the grid."""
+    """Rays of all feature pixels, in cells of the pool's grid."""
 
     direction: NDArray[np.float32]
     """[N, 3, Hf*Wf], cells per metre of depth."""
@@ -93,8 +107,8 @@ def rays_from_views(
     Raises:
         GeometryError: an intrinsic matrix cannot be inverted, or a number is beyond all cameras.
     """
-    pixels = feature_pixels(geometry)  # [3, Hf*Wf]
-    lower_m, cell_m = np.asarray(geometry.grid.lower_m), np.asarray(geometry.grid.cell_m)
+    pixels, grid = feature_pixels(geometry), geometry.pool_grid  # [3, Hf*Wf]
+    lower_m, cell_m = np.asarray(grid.lower_m), np.asarray(grid.cell_m)
     directions, origins = [], []
     for n, (net_from_cam, bev_from_one) in enumerate(zip(K, bev_from_cam, strict=True)):
         name = names[n] if names else f"number {n}"

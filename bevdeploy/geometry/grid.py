@@ -63,6 +63,17 @@ class BEVGrid:
         x, y, z = (lo + n * size for lo, n, size in zip(self.lower_m, self.count, self.cell_m, strict=True))
         return x, y, z
 
+    def finer(self, factor: int) -> BEVGrid:
+        """The same area in `factor` x `factor` cells along x and y for each cell.
+
+        Raises:
+            GeometryError: the factor is below 1, or the cells are too many.
+        """
+        if factor < 1:
+            raise GeometryError(f"a cell is split in 1 or more along each side, got {factor}")
+        (x, y, z), (size_x, size_y, size_z) = self.count, self.cell_m
+        return BEVGrid(self.lower_m, (size_x / factor, size_y / factor, size_z), (x * factor, y * factor, z))
+
     def centres_m(self, axis: int) -> NDArray[np.float64]:
         """Cell centres [count] along one axis (0 x, 1 y, 2 z)."""
         return self.lower_m[axis] + (np.arange(self.count[axis]) + 0.5) * self.cell_m[axis]

@@ -119,7 +119,7 @@ def tables_from_indices(
     whole[multi] = first_sum1
     whole[multi[big]] = 1 + sizes.rows + sizes.sums1 + np.arange(len(big))
 
-    z, y, x = geometry.grid.shape_zyx
+    z, y, x = geometry.pool_grid.shape_zyx
     cell_row = np.zeros(z * y * x, np.int32)
     cell_row[indices.ranks_bev[indices.interval_starts]] = whole
     return PoolTables(

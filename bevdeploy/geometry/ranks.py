@@ -62,8 +62,8 @@ def _check_size(cameras: int, geometry: ViewGeometry) -> None:
 
 def _indices_of_rays(rays: FrustumRays, geometry: ViewGeometry) -> BEVPoolIndices:
     kept: NDArray[np.bool_] | None = None
-    coordinates = []
-    for axis, count in enumerate(geometry.grid.count):
+    coordinates, grid = [], geometry.pool_grid
+    for axis, count in enumerate(grid.count):
         along_axis = cells_of_points(rays, geometry, axis)  # [N, D, Hf*Wf]
         inside = along_axis > np.float32(-1)
         inside &= along_axis < np.float32(count)
@@ -72,9 +72,9 @@ def _indices_of_rays(rays: FrustumRays, geometry: ViewGeometry) -> BEVPoolIndice
     assert kept is not None
     ranks_depth = np.flatnonzero(kept).astype(np.int32)  # [P]
     x, y, z = (c[ranks_depth].astype(np.int32) for c in coordinates)  # truncation toward zero
-    columns, rows, _ = geometry.grid.count
+    columns, rows, _ = grid.count
     cell = x + np.int32(columns) * (y + np.int32(rows) * z)
-    key = cell.astype(np.uint16) if np.prod(geometry.grid.count) <= _RADIX_CELLS else cell
+    key = cell.astype(np.uint16) if np.prod(grid.count) <= _RADIX_CELLS else cell
     order = np.argsort(key, kind="stable")
     ranks_depth, ranks_bev = ranks_depth[order], cell[order]
     pixels = np.int32(rays.direction.shape[2])

@@ -22,6 +22,7 @@ from bevdeploy.runtime import Contract, OnnxRunner, Pipeline, Runner
 from bevdeploy.runtime.contract import GeometryMode, IoMode
 from bevdeploy.runtime.parity import (
     PARITY_EGO_STATE,
+    PARITY_MOTION,
     Check,
     Gates,
     ParityReport,
@@ -179,7 +180,13 @@ def _gates(a: Side, b: Side) -> Gates:
 def _outputs(pipeline: Pipeline, frame_set: FrameSet) -> dict[str, NDArray[Any]]:
     if frame_set.rig.digest() != pipeline.rig.digest():
         pipeline.recalibrate(frame_set.rig)
-    return pipeline.runner.run(pipeline.feeds(frame_set.frames, PARITY_EGO_STATE))
+    feeds = pipeline.feeds(frame_set.frames, PARITY_EGO_STATE)
+    outputs = pipeline.runner.run(feeds)
+    if not pipeline.contract.state:
+        return outputs
+    for state in pipeline.contract.state:  # what a moving vehicle is fed with next
+        feeds |= {state.input: outputs[state.output], state.motion: PARITY_MOTION}
+    return pipeline.runner.run(feeds)
 
 
 def _decoded(outputs: dict[str, NDArray[Any]], contract: Contract) -> dict[str, NDArray[Any]]:

@@ -76,7 +76,9 @@ def evaluate_opened(
 
     def seen(row: int) -> SeenFrame:
         frame_set = keyframes.frame_set(row)
-        return SeenFrame(frame_set, truth_as_result(ours.truth(row), ours.tasks), ours.run(row, frame_set))
+        return SeenFrame(
+            frame_set, truth_as_result(ours.truth(row), ours.tasks), ours.run_again(row, frame_set, keyframes)
+        )
 
     def pictures() -> tuple[ShownFrame, ...]:
         return shown_frames(values, seen, ours.grid, ours.pipeline.contract.student, ours.path.name, stage)

@@ -15,6 +15,7 @@ from bevdeploy.data.truth_of import truth_of
 from bevdeploy.errors import DataSetError
 from bevdeploy.evaluate import Footprints, TaskScores, future_footprints
 from bevdeploy.jobs.keyframes import Keyframes
+from bevdeploy.jobs.moments import moment_of
 from bevdeploy.jobs.open_pipeline import errors_naming
 from bevdeploy.report.eval_report import Scored
 from bevdeploy.runtime import BevResult, Pipeline
@@ -38,6 +39,8 @@ class EvaluatedEngine:
         """Frames whose location has no map to compare with."""
         self.measured_states = 0
         """Frames whose ego state came from the CAN bus."""
+        self.first_frames = 0
+        """Frames that a temporal student saw without an earlier one."""
 
     def truth(self, row: int) -> Truth:
         """The truth of a keyframe at the grid and tasks of the contract."""
@@ -66,7 +69,24 @@ class EvaluatedEngine:
             with errors_naming(f"{self.path}: keyframe {frame_set.token}"):
                 self.pipeline.recalibrate(frame_set.rig)
         state = np.array(self.index.arrays.ego_state[row]) if self.pipeline.takes_ego_state else None
-        return self.pipeline.infer(frame_set.frames, state)
+        result = self.pipeline.infer(frame_set.frames, state, moment_of(frame_set))
+        self.first_frames += self.pipeline.memory is not None and self.pipeline.memory.age_s is None
+        return result
+
+    def run_again(self, row: int, frame_set: FrameSet, keyframes: Keyframes) -> BevResult:
+        """As `run`, out of order: a student that remembers is first shown the two keyframes before, as it was then.
+
+        Raises:
+            BevDeployError: as `run`.
+        """
+        if self.pipeline.memory is not None:
+            self.pipeline.memory.forget()
+            before = int(self.index.arrays.previous[row])
+            earlier = (int(self.index.arrays.previous[before]) if before >= 0 else -1, before)
+            for each in earlier:
+                if each in keyframes.rows:
+                    self.run(each, keyframes.frame_set(each))
+        return self.run(row, frame_set)
 
     def add(self, row: int, token: str, result: BevResult, truth: Truth) -> None:
         """Score one keyframe; its map only where there is a true one.
@@ -109,5 +129,9 @@ class EvaluatedEngine:
             notes.append(
                 f"ego state of {frames - self.measured_states} of {frames} keyframes from differences of poses, "
                 "not from the CAN bus"
+            )
+        if self.first_frames:
+            notes.append(
+                f"{self.first_frames} of {frames} keyframes were seen without an earlier one: starts of scenes"
             )
         return tuple(notes)

@@ -154,7 +154,14 @@ def frame_set_of_keyframe(index: SampleIndex, row: int, ego_motion: bool = True)
     frames = tuple(
         frame_from_image(path, each) for path, each in zip(image_paths(index, row), rig.cameras, strict=True)
     )
-    return FrameSet(token_of_keyframe(index, row), int(index.arrays.timestamp_us[row]), frames, rig)
+    return FrameSet(
+        token_of_keyframe(index, row),
+        int(index.arrays.timestamp_us[row]),
+        frames,
+        rig,
+        global_from_ego=np.array(index.arrays.global_from_ego[row]),
+        scene=index.scene_of(row).name,
+    )
 
 
 def rig_of_keyframe(index: SampleIndex, row: int, ego_motion: bool = True) -> CameraRig:

@@ -20,7 +20,16 @@ from bevdeploy.geometry import CameraRig
 from bevdeploy.jobs.open_pipeline import default_rig
 from bevdeploy.paths import data_dir
 from bevdeploy.runtime import Contract, OnnxRunner, Pipeline, Runner
-from bevdeploy.runtime.parity import Check, Gates, ParityReport, decoded_checks, decoded_from_dense, dense_checks
+from bevdeploy.runtime.parity import (
+    PARITY_MOTION,
+    Check,
+    Gates,
+    ParityReport,
+    decoded_checks,
+    decoded_from_dense,
+    dense_checks,
+    relative_l2,
+)
 from bevdeploy.runtime.pipeline import Frames
 from bevdeploy.runtime.tensorrt_runner import TensorRTRunner
 
@@ -79,6 +88,10 @@ def plan_checks(
             checks += dense_checks(case, got, want, gates)
             got, want = decoded_from_dense(got, contract), decoded_from_dense(want, contract)
         checks += decoded_checks(case, got, want, gates)
+        checks += [
+            Check(case, name, "relative L2", relative_l2(got[name], want[name]), gates.dense_relative_l2)
+            for name in (state.output for state in contract.state if contract.io == "frames")
+        ]
     return checks
 
 
@@ -98,6 +111,8 @@ def gates_of_student(student: str, precision: str) -> Gates:
 
 
 def _other_inputs(contract: Contract, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-    """Values for inputs that no camera and no rig gives, such as an ego state."""
-    floats = [spec for spec in contract.inputs if spec.dtype == "float32" and spec.name != "images"]
-    return {spec.name: rng.normal(size=spec.shape).astype(np.float32) for spec in floats}
+    """Values for inputs that no camera and no rig gives: an ego state, an earlier BEV and the motion since."""
+    given = {"images", "camera_parameters", *(state.motion for state in contract.state)}
+    floats = [spec for spec in contract.inputs if spec.dtype == "float32" and spec.name not in given]
+    motions = {state.motion: PARITY_MOTION for state in contract.state}
+    return {**{spec.name: rng.normal(size=spec.shape).astype(np.float32) for spec in floats}, **motions}

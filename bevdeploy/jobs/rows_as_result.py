@@ -9,6 +9,7 @@ import numpy as np
 
 from bevdeploy.geometry.frames import Float64, invert, rotation_from_quaternion, transform
 from bevdeploy.geometry.grid import BEVGrid
+from bevdeploy.geometry.map_grid import map_grid
 from bevdeploy.runtime import BevResult
 from bevdeploy.tasks import TaskSpec
 
@@ -28,7 +29,7 @@ def rows_as_result(
         box[6] = np.arctan2(forward[1], forward[0])
         box[7:] = velocity[:2]
     shape = (len(order), tasks.motion_modes, tasks.motion_steps, 2)
-    _, y, x = grid.shape_zyx
+    _, y, x = map_grid(grid, tasks).shape_zyx
     return BevResult(
         boxes=boxes,
         scores=np.array([row["detection_score"] for row in order], np.float32),

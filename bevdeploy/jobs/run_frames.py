@@ -14,6 +14,7 @@ from bevdeploy.data import FrameSet, TrueBoxes
 from bevdeploy.engines.stream_report import StreamReport, stream_report
 from bevdeploy.engines.target import EngineTarget, load_target
 from bevdeploy.jobs.frames import FrameSource
+from bevdeploy.jobs.moments import moment_of
 from bevdeploy.jobs.open_pipeline import errors_naming
 from bevdeploy.jobs.result_lines import ResultLines
 from bevdeploy.report import Figure, FrameTitle, Page, Section, Table, frame_picture, jpeg_bytes, save_html, save_png
@@ -113,9 +114,9 @@ def run_frames(
                 if frame_set.rig.digest() != pipeline.rig.digest():
                     with errors_naming(f"{engine}: frame {frame_set.token}"):
                         pipeline.recalibrate(frame_set.rig)
-                result = pipeline.infer(frame_set.frames).above(options.score)
+                result = pipeline.infer(frame_set.frames, moment=moment_of(frame_set)).above(options.score)
                 times = pipeline.last_times
-                lines.append(_line(frame_set, result, times))
+                lines.append({**_line(frame_set, result, times), **_remembered(pipeline)})
                 totals_ms.append(times.total_ms)
                 picture, figure = None, None
                 if options.pictures:
@@ -191,6 +192,14 @@ def _line(frame_set: FrameSet, result: BevResult, times: StageTimes) -> dict[str
         "degraded": dict(frame_set.degraded),
         **result.document(),
     }
+
+
+def _remembered(pipeline: Pipeline) -> dict[str, object]:
+    """How old the BEV is that a temporal student was fed with; null at a first frame."""
+    if pipeline.memory is None:
+        return {}
+    age_s = pipeline.memory.age_s
+    return {"previous_age_s": None if age_s is None else round(age_s, 3)}
 
 
 def _pictured(

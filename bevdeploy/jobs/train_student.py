@@ -7,27 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from bevdeploy.data.index import SampleIndex, open_index
 from bevdeploy.data.samples import Samples
-from bevdeploy.errors import DataSetError, MissingDependencyError, TrainingError
+from bevdeploy.errors import DataSetError, TrainingError
+from bevdeploy.jobs.taught_objective import taught_by
+from bevdeploy.jobs.training_curves import drawn_curves
 from bevdeploy.models import Student, build_student, load_backbone_weights, load_checkpoint, save_checkpoint
 from bevdeploy.models.checkpoint import Argument
 from bevdeploy.models.untrained import untrained_student
 from bevdeploy.paths import check_writable
-from bevdeploy.report.curve_picture import curve_picture
-from bevdeploy.report.image_bytes import save_png
-from bevdeploy.train import Objective, Progress, RunFiles, StepRow, TaskObjective, TrainConfig, fabric_of, fit
-from bevdeploy.train.training_log import read_log
+from bevdeploy.train import Progress, RunFiles, StepRow, TrainConfig, fabric_of, fit
 from bevdeploy.train.training_state import state_path
-
-METHODS: dict[str, Callable[[TrainConfig], Objective]] = {"none": lambda config: TaskObjective(config.weights)}
-"""What a METHOD minimises; `none` is supervised training, without a teacher."""
-FILMED = ("loss", "gradient_norm", "learning_rate", "keyframes_per_s")
-"""Columns of the log that are drawn beside the terms."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +30,10 @@ class TrainReport:
     checkpoint: Path
     student: str
     method: str
+    teacher: str
+    """Its name and where it comes from; empty without one."""
     parameters: int
+    """Of the student; the distiller's are not among them."""
     split: str
     keyframes: int
     """Of the split, without those that lack files."""
@@ -69,6 +65,7 @@ def train_student(
     config: TrainConfig,
     arguments: Mapping[str, Argument] | None = None,
     *,
+    teacher: Path | None = None,
     version: str | None = None,
     split: str | None = None,
     seed: int = 0,
@@ -85,12 +82,13 @@ def train_student(
     installed, the folder `s.tensorboard`.
 
     Args:
-        method: of `METHODS`.
+        method: of `distill.DISTILLERS`; `none` is supervised training.
         data: nuScenes root with an index, or an index folder.
         name: of the student's builder.
         path: checkpoint to write.
         config: the training.
         arguments: of the student's builder.
+        teacher: folder of a teacher's cache, or a teacher's checkpoint, for every method but `none`.
         version: of the data set, where the root has several.
         split: or scene; None takes `train`, or `mini_train` of a mini set.
         seed: of the first weights, the order of the data and their augmentation.
@@ -102,16 +100,16 @@ def train_student(
         on_row: called after every logged step, on the first process.
 
     Raises:
-        TrainingError: an unknown method, or as `train.fit`.
+        TrainingError: an unknown method, a teacher that is missing or does not fit, or as `train.fit`.
         CheckpointError: the student, an option or a file of weights cannot be used.
         DataSetError: the data cannot be used.
         OutputError: a file cannot be written.
     """
-    if method not in METHODS:
-        raise TrainingError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
     check_writable(path)
+    taught = taught_by(method, teacher, config)
     arguments = arguments or {}
     student = _begun_student(name, arguments, seed, start, backbone)
+    objective = taught.objective(student, config)
     index = open_index(data, version)
     split = split or default_train_split(index)
     source = Samples(
@@ -119,14 +117,17 @@ def train_student(
         student.spec.tasks,
         student.spec.geometry,
         split=split,
-        lidar_sweeps=1 if config.weights.depth else 0,
+        lidar_sweeps=max(taught.sweeps, 1 if config.weights.depth or taught.teacher else 0),
         augmentation=config.augmentation,
         seed=seed,
+        previous=student.spec.temporal,
     )
+    taught.check_covers(source.tokens)
     files = RunFiles(state_path(path), path.with_suffix(".log.csv"), path.with_suffix(".tensorboard"))
     fabric = fabric_of(config, device)
     rows: list[StepRow] = []
-    note = f"{method} on {index.version} {split}, {len(source)} keyframes, seed {seed}"
+    by = f" by {taught.name}" if taught.name else ""
+    note = f"{method}{by} on {index.version} {split}, {len(source)} keyframes, seed {seed}"
 
     def keep(row: StepRow) -> None:
         rows.append(row)
@@ -138,17 +139,19 @@ def train_student(
         save_checkpoint(path, saved, arguments, f"{note}, {step} steps")
 
     began_s = time.perf_counter()
-    identity = f"{method} {name} {dict(sorted(arguments.items()))}"
+    settings = f" {dict(config.distill.get(method, {}))}{by}" if by else ""
+    identity = f"{method} {name} {dict(sorted(arguments.items()))}{settings}"
     progress = Progress(on_row=keep, on_save=save)
     done = fit(
         fabric,
         student,
-        METHODS[method](config),
+        objective,
         source,
         config,
         seed=seed,
         workers=workers,
         files=files,
+        recall=taught.cache,
         resume=resume,
         identity=identity,
         progress=progress,
@@ -159,6 +162,7 @@ def train_student(
         checkpoint=path,
         student=name,
         method=method,
+        teacher=taught.name,
         parameters=sum(parameter.numel() for parameter in student.parameters()),
         split=split or "all",
         keyframes=len(source),
@@ -172,7 +176,7 @@ def train_student(
         passed_over=done.passed_over,
         last=rows[-1].columns() if rows else {},
         log=files.log,
-        curves=_drawn(path, note) if fabric.is_global_zero else None,
+        curves=drawn_curves(path, note) if fabric.is_global_zero else None,
     )
 
 
@@ -207,22 +211,3 @@ def _begun_student(
     if backbone is not None:
         load_backbone_weights(student, backbone)
     return student
-
-
-def _drawn(path: Path, title: str) -> Path | None:
-    rows = read_log(path.with_suffix(".log.csv"))
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    shown = [name for name in names if name in FILMED or name.endswith("_loss")]
-    curves = {}
-    for name in shown:
-        known = [row for row in rows if name in row]
-        curves[name.removesuffix("_loss").replace("_", " ")] = (
-            np.array([row["step"] for row in known]),
-            np.array([row[name] for row in known]),
-        )
-    picture = path.with_suffix(".curves.png")
-    try:
-        save_png(curve_picture(title, curves), picture)
-    except MissingDependencyError:
-        return None
-    return picture

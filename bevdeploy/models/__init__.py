@@ -1,6 +1,9 @@
 """Students: named builders, their outputs and their checkpoints."""
 
 from bevdeploy.models.backbone_weights import load_backbone_weights as load_backbone_weights
+from bevdeploy.models.bevdepth import bevdepth_r50 as bevdepth_r50
+from bevdeploy.models.bevfusion_camera import bevfusion_camera as bevfusion_camera
+from bevdeploy.models.bevfusion_camera import bevfusion_camera_r50 as bevfusion_camera_r50
 from bevdeploy.models.builders import STUDENTS as STUDENTS
 from bevdeploy.models.builders import tinybev_r18 as tinybev_r18
 from bevdeploy.models.builders import tinybev_r18_small as tinybev_r18_small
@@ -16,6 +19,9 @@ __all__ = [
     "Student",
     "StudentOutputs",
     "StudentSpec",
+    "bevdepth_r50",
+    "bevfusion_camera",
+    "bevfusion_camera_r50",
     "build_student",
     "load_backbone_weights",
     "load_checkpoint",

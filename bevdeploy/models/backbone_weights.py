@@ -1,35 +1,46 @@
-"""ImageNet weights for the backbone, from a local file of torchvision's or timm's resnet18."""
+"""ImageNet weights for the backbone, from a local file of torchvision's or timm's resnet18, resnet50 or swin_t."""
 
 from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from bevdeploy.errors import CheckpointError, MissingDependencyError
 from bevdeploy.models.student import Student
+from bevdeploy.models.swin import SwinT
+from bevdeploy.models.swin_weights import swin_weights
+
+if TYPE_CHECKING:
+    from bevdeploy.models.teachers.teacher import CameraBranch
 
 
-def load_backbone_weights(student: Student, path: Path) -> int:
-    """Load a ResNet-18 state dict into the student's backbone; returns the number of tensors taken.
+def load_backbone_weights(student: Student | CameraBranch, path: Path) -> int:
+    """Load a state dict of the student's backbone, ResNet or Swin-T, into it; returns the number of tensors taken.
 
-    Takes torchvision's and timm's files (.pth, .pt, .bin, .safetensors), bare or under `state_dict` or `model`, with or
-    without a `module.` or `backbone.` prefix. The classifier (`fc.*`) is left out; everything else must match.
+    Takes torchvision's and timm's files (.pth, .pt, .bin, .safetensors), and those of Swin's authors, bare or under
+    `state_dict` or `model`, with or without a `module.` or `backbone.` prefix. The classifier is left out, and the
+    norms of Swin's outputs stay as they are, since no ImageNet file has them; everything else must match.
 
     Raises:
-        CheckpointError: the file cannot be read safely, or is no ResNet-18 of this width.
+        CheckpointError: the file cannot be read safely, or is of another backbone or width.
         MissingDependencyError: a .safetensors file, and safetensors is not installed.
     """
     weights = _state_dict(path)
-    want = student.image_encoder.backbone.state_dict()
-    taken = {key: value for key, value in weights.items() if not key.startswith("fc.")}
+    backbone = student.image_encoder.backbone
+    want = backbone.state_dict()
+    if isinstance(backbone, SwinT):
+        taken, name = swin_weights(weights), "Swin-T"
+    else:
+        taken = {key: value for key, value in weights.items() if not key.startswith("fc.")}
+        name = f"ResNet-{backbone.depth}"
     missing, unknown = sorted(set(want) - set(taken)), sorted(set(taken) - set(want))
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]  # absent from older files
+    missing = [key for key in missing if not _may_lack(key)]
     if missing or unknown:
         raise CheckpointError(
-            f"{path}: not a ResNet-18 state dict: {len(missing)} tensors missing (first {missing[:1]}), "
+            f"{path}: not a {name} state dict: {len(missing)} tensors missing (first {missing[:1]}), "
             f"{len(unknown)} unknown (first {unknown[:1]})"
         )
     for key, value in taken.items():
@@ -37,8 +48,13 @@ def load_backbone_weights(student: Student, path: Path) -> int:
             raise CheckpointError(f"{path}: {key}: expected {tuple(want[key].shape)}, got {tuple(value.shape)}")
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise CheckpointError(f"{path}: {key} holds NaN or infinity")
-    student.image_encoder.backbone.load_state_dict(want | taken)
+    backbone.load_state_dict(want | taken)
     return len(taken)
+
+
+def _may_lack(key: str) -> bool:
+    """Counters are absent from older files, norms of outputs from all of ImageNet's."""
+    return key.endswith("num_batches_tracked") or key.startswith("norms.")
 
 
 def _state_dict(path: Path) -> dict[str, torch.Tensor]:
@@ -49,7 +65,9 @@ def _state_dict(path: Path) -> dict[str, torch.Tensor]:
         else:
             document = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file; save the state dict of torchvision's resnet18 there") from error
+        raise CheckpointError(
+            f"{path}: no such file; save the state dict of torchvision's resnet18, resnet50 or swin_t there"
+        ) from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused: reading it would need more than weights") from error
     except MissingDependencyError:

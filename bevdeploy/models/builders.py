@@ -13,8 +13,10 @@ from typing import Any
 from torch import nn
 
 from bevdeploy.errors import GeometryError
-from bevdeploy.geometry import BEVGrid, DepthBins, ViewGeometry
+from bevdeploy.geometry import BEVGrid, DepthBins, ViewGeometry, map_grid
 from bevdeploy.models.bev_encoder import BEVEncoder
+from bevdeploy.models.bevdepth import bevdepth_r50
+from bevdeploy.models.bevfusion_camera import bevfusion_camera, bevfusion_camera_r50
 from bevdeploy.models.heads import DetectionHead, MapHead, MotionHead, OccupancyHead, PlanningHead
 from bevdeploy.models.image_encoder import ImageEncoder
 from bevdeploy.models.resnet import STRIDE_C4
@@ -95,7 +97,7 @@ def task_heads(spec: StudentSpec, *, shared: int, hidden: int, heads: int) -> di
     commands, steps = len(tasks.plan_commands), tasks.plan_steps
     builders: dict[str, Callable[[], nn.Module]] = {
         "detection": lambda: DetectionHead(channels, tasks.detection_tasks, shared),
-        "map_head": lambda: MapHead(channels, hidden, len(tasks.map_classes)),
+        "map_head": lambda: MapHead(channels, hidden, len(tasks.map_classes), grid, map_grid(grid, tasks)),
         "occupancy": lambda: OccupancyHead(channels, hidden, len(tasks.occupancy_steps_s), grid, extent_m, side),
         "motion": lambda: MotionHead(channels, heads, 2 * channels, tasks.motion_modes, tasks.motion_steps),
         "planning": lambda: PlanningHead(channels, heads, 2 * channels, commands, steps, spec.ego_state),
@@ -106,4 +108,7 @@ def task_heads(spec: StudentSpec, *, shared: int, hidden: int, heads: int) -> di
 STUDENTS: dict[str, Callable[..., Student]] = {
     "tinybev_r18": tinybev_r18,
     "tinybev_r18_small": tinybev_r18_small,
+    "bevdepth_r50": bevdepth_r50,
+    "bevfusion_camera": bevfusion_camera,
+    "bevfusion_camera_r50": bevfusion_camera_r50,
 }

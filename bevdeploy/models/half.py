@@ -1,7 +1,8 @@
 """Half precision: convolutions in float16, everything that names a place in float32.
 
-What stays float32: normalisation of the images, index tables, box codes and their decoding, coordinates, the two
-query decoders and every output. The depth distribution is float16, its weighted sums
+What stays float32: normalisation of the images, index tables, box codes and their decoding, coordinates, camera
+parameters and what is made of them, the BEV of an earlier frame until it is warped, the two query decoders and every
+output. The depth distribution is float16, its weighted sums
 are accumulated in float32.
 """
 
@@ -14,6 +15,8 @@ from torch import nn
 from bevdeploy.errors import CheckpointError
 from bevdeploy.models.student import Student
 
+CAMERA_ENCODER = "view_transform.depth_context.camera"
+"""Of camera-aware students; stays float32."""
 HALF_MODULES = ("image_encoder", "view_transform", "bev_encoder", "detection", "map", "occupancy.layers")
 
 
@@ -37,4 +40,6 @@ def half_student(student: Student) -> Student:
             if weight.is_floating_point() and float(weight.abs().max()) > 65504:
                 raise CheckpointError(f"{name}.{key} holds values beyond float16's range (65504); export fp32")
         module.half()
+    if half.spec.camera_aware:
+        half.get_submodule(CAMERA_ENCODER).float()
     return half

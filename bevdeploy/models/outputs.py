@@ -28,7 +28,7 @@ class StudentOutputs(NamedTuple):
     box_codes: Tensor | None = None
     """[B, G, 10, Y, X]: offset x, y in cells; z; log width, length, height; sin, cos of yaw; velocity x, y."""
     map_logits: Tensor | None = None
-    """[B, map classes, Y, X]."""
+    """[B, map classes, Y, X] on the map's grid (`geometry.map_grid`)."""
     occupancy_logits: Tensor | None = None
     """[B, steps, side, side] over +-50 m."""
     agents: Tensor | None = None
@@ -39,13 +39,16 @@ class StudentOutputs(NamedTuple):
     """[B, K, M]."""
     plans: Tensor | None = None
     """[B, commands, steps, 2] ego positions, metres."""
+    bev_state: Tensor | None = None
+    """[B, C, Y, X] float32, of temporal students: this frame's pooled BEV, the `previous_bev` of a later frame."""
 
     def present(self) -> dict[str, Tensor]:
         """What the student has, by name, in this order."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 
-def dense_outputs(tasks: TaskSpec) -> tuple[str, ...]:
+def dense_outputs(tasks: TaskSpec, temporal: bool = False) -> tuple[str, ...]:
     """Names of the outputs of a student with these tasks, in the order of `StudentOutputs`."""
     present = {"bev", *(name for head in tasks.heads for name in DENSE_BY_HEAD[head])}
+    present |= {"bev_state"} if temporal else set()
     return tuple(name for name in StudentOutputs._fields if name in present)

@@ -16,6 +16,8 @@ STRIDE_C4 = 16
 class ResNet18(nn.Module):
     """Stem and four stages (He et al., 2016); `width` 64 is the published size."""
 
+    depth = 18
+
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)

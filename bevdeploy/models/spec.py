@@ -20,3 +20,12 @@ class StudentSpec:
     tasks: TaskSpec = field(default_factory=TaskSpec)
     ego_state: bool = False
     """The plan also reads the ego vehicle's state."""
+    camera_aware: bool = False
+    """Depth also reads `StudentInputs.camera_parameters`."""
+    state_channels: int = 0
+    """C of the pooled BEV [B, C, Y, X] that is handed from frame to frame; 0 for a student of single frames."""
+
+    @property
+    def temporal(self) -> bool:
+        """Whether the student reads the BEV of an earlier frame, and emits its own for a later one."""
+        return self.state_channels > 0

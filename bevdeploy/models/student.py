@@ -7,10 +7,14 @@ from torch import Tensor, nn
 
 from bevdeploy.batch import StudentInputs
 from bevdeploy.models.bev_encoder import BEVEncoder
+from bevdeploy.models.bev_trunk import BEVTrunk
+from bevdeploy.models.bev_warp import warped_bev
 from bevdeploy.models.heads import DetectionHead, MapHead, MotionHead, OccupancyHead, PlanningHead
 from bevdeploy.models.heads.outputs_of_heads import outputs_of_heads
 from bevdeploy.models.image_encoder import ImageEncoder
+from bevdeploy.models.lss_fpn import LSSFPNEncoder
 from bevdeploy.models.outputs import StudentOutputs
+from bevdeploy.models.pyramid_encoder import PyramidEncoder
 from bevdeploy.models.spec import StudentSpec
 from bevdeploy.models.view_transform import ViewTransform
 
@@ -23,9 +27,9 @@ class Student(nn.Module):
     def __init__(
         self,
         spec: StudentSpec,
-        image_encoder: ImageEncoder,
+        image_encoder: ImageEncoder | PyramidEncoder | LSSFPNEncoder,
         view_transform: ViewTransform,
-        bev_encoder: BEVEncoder,
+        bev_encoder: BEVEncoder | BEVTrunk,
         detection: DetectionHead | None = None,
         map_head: MapHead | None = None,
         occupancy: OccupancyHead | None = None,
@@ -51,11 +55,25 @@ class Student(nn.Module):
 
     def forward(self, inputs: StudentInputs) -> StudentOutputs:
         """Dense outputs of all tasks; shapes in `StudentInputs` and `StudentOutputs`."""
+        pooled = self.pooled_bev(inputs)  # [B, Z*C, Y, X]
+        if not self.spec.temporal:
+            return outputs_of_heads(self, self.bev_encoder(pooled), inputs.ego_state)
+        both = torch.cat([pooled, self._earlier_bev(inputs, pooled)], 1)  # [B, 2*C, Y, X]
+        outputs = outputs_of_heads(self, self.bev_encoder(both), inputs.ego_state)
+        return outputs._replace(bev_state=pooled.float())
+
+    def pooled_bev(self, inputs: StudentInputs) -> Tensor:
+        """What the images of this moment alone say: [B, Z*C, Y, X]."""
         cameras = inputs.images.shape[1]
         images = inputs.images.flatten(0, 1).to(self.dtype)  # [B*N, 3, H, W]
         features = self.image_encoder(images)  # [B*N, Ci, Hf, Wf]
-        depth, feat = self.view_transform.lift(features, cameras)  # [B, N, D, Hf, Wf], [B, N, Hf, Wf, C]
-        pooled = self.view_transform.splat(depth, feat, inputs.pool)  # [B, Z*C, Y, X]
-        encoded = self.bev_encoder(pooled)  # [B, Cb, Y, X]
+        lift = self.view_transform.lift
+        depth, feat = lift(features, cameras, inputs.camera_parameters)  # [B, N, D, Hf, Wf], [B, N, Hf, Wf, C]
+        return self.view_transform.splat(depth, feat, inputs.pool)
 
-        return outputs_of_heads(self, encoded, inputs.ego_state)
+    def _earlier_bev(self, inputs: StudentInputs, pooled: Tensor) -> Tensor:
+        """The earlier BEV [B, C, Y, X] in the present ego frame; zeros where there is none."""
+        if inputs.previous_bev is None or inputs.previous_from_current is None:
+            return torch.zeros_like(pooled)
+        warped = warped_bev(inputs.previous_bev, inputs.previous_from_current, self.spec.geometry.grid)
+        return warped.to(pooled.dtype)

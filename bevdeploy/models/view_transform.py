@@ -5,22 +5,33 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bevdeploy.models.blocks import conv_bn_relu
+from bevdeploy.models.depth_net import DepthNet
 from bevdeploy.ops import PoolRanks, PoolTableTensors, bev_pool, bev_pool_node
 
 
 class ViewTransform(nn.Module):
     """A depth distribution and context features per feature pixel, summed into the cells that the indices name."""
 
-    def __init__(self, inputs: int, depth_bins: int, channels: int, z_count: int = 1) -> None:
+    def __init__(
+        self, inputs: int, depth_bins: int, channels: int, z_count: int = 1, depth_context: DepthNet | None = None
+    ) -> None:
+        """`depth_context` makes depth and context of camera-aware students; two convolutions without it."""
         super().__init__()
         self.depth_bins = depth_bins
         self.channels = channels
         self.z_count = z_count
-        self.depth_context = nn.Sequential(conv_bn_relu(inputs, inputs), nn.Conv2d(inputs, depth_bins + channels, 1))
+        self.camera_aware = depth_context is not None
+        self.depth_context = depth_context or nn.Sequential(
+            conv_bn_relu(inputs, inputs), nn.Conv2d(inputs, depth_bins + channels, 1)
+        )
 
-    def lift(self, features: Tensor, cameras: int) -> tuple[Tensor, Tensor]:
-        """[B*N, inputs, Hf, Wf] to depth [B, N, D, Hf, Wf] and feat [B, N, Hf, Wf, C]."""
-        both = self.depth_context(features)  # [B*N, D + C, Hf, Wf]
+    def lift(self, features: Tensor, cameras: int, camera_parameters: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Features [B*N, inputs, Hf, Wf] to depth [B, N, D, Hf, Wf] and feat [B, N, Hf, Wf, C].
+
+        Camera parameters [B, N, 27] are for those that are camera-aware.
+        """
+        known = (camera_parameters,) if self.camera_aware else ()
+        both = self.depth_context(features, *known)  # [B*N, D + C, Hf, Wf]
         depth, context = both.split([self.depth_bins, self.channels], 1)
         batch, (hf, wf) = features.shape[0] // cameras, both.shape[-2:]
         depth = depth.softmax(1).reshape(batch, cameras, self.depth_bins, hf, wf)  # [B, N, D, Hf, Wf]

@@ -53,7 +53,7 @@ def pool_ranks(batch: Sequence[BEVPoolIndices], geometry: ViewGeometry, cameras:
         raise GeometryError("pool_ranks: the batch has no sample")
     depth_size = geometry.depth_size(cameras)
     pixels = cameras * geometry.feature_hw[0] * geometry.feature_hw[1]
-    z, y, x = geometry.grid.shape_zyx
+    z, y, x = geometry.pool_grid.shape_zyx
     if len(batch) * depth_size >= 2**31:
         raise GeometryError(f"{len(batch)} samples of {depth_size} frustum points do not fit 32-bit indices")
     ranks_depth = _shifted([sample.ranks_depth for sample in batch], depth_size)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bevdeploy.geometry.grid import BEVGrid
+from bevdeploy.geometry.map_grid import map_grid
 from bevdeploy.report.bev_layout import BevLayout
-from bevdeploy.report.palette import GROUND, MAP_COLOURS, OCCUPANCY, Colour, map_colour
+from bevdeploy.report.palette import GROUND, MAP_LAYERS, OCCUPANCY, Colour, map_colour
 from bevdeploy.runtime.result import BevResult
 from bevdeploy.tasks import TaskSpec
 
@@ -24,14 +25,15 @@ CLEAR, FULL = 0.5, 0.75
 
 
 def bev_ground(result: BevResult, grid: BEVGrid, layout: BevLayout) -> Image:
-    """Map layers on the area of `grid`, occupancy on its own square, on the dark ground."""
+    """Map layers on the map's grid, which may be that of the BEV, occupancy on its own square, on the dark ground."""
     from PIL import Image
 
     picture = np.empty((layout.side_px, layout.side_px, 3), np.float32)
     picture[:] = GROUND
-    (x_low, y_low, _), (x_high, y_high, _) = grid.lower_m, grid.upper_m
+    mapped = map_grid(grid, result.tasks)
+    (x_low, y_low, _), (x_high, y_high, _) = mapped.lower_m, mapped.upper_m
     names = result.tasks.map_classes
-    laid = list(MAP_COLOURS)
+    laid = list(MAP_LAYERS)
     order = sorted(range(len(names)), key=lambda n: laid.index(names[n]) if names[n] in laid else len(laid))
     for index in order:
         if not (result.map_probabilities[index] > CLEAR).any():

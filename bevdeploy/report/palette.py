@@ -37,6 +37,29 @@ MAP_COLOURS: dict[str, Colour] = {
     "divider": (214, 176, 92),
     "boundary": (196, 92, 84),
 }
+"""Map classes of the students of five tasks."""
+
+BEVFUSION_MAP_COLOURS: dict[str, Colour] = {
+    "drivable_area": MAP_COLOURS["drivable"],
+    "carpark_area": (96, 74, 138),
+    "walkway": (74, 104, 62),
+    "ped_crossing": MAP_COLOURS["crossing"],
+    "stop_line": MAP_COLOURS["boundary"],
+    "divider": MAP_COLOURS["divider"],
+}
+"""BEVFusion's six."""
+
+MAP_LAYERS = (
+    "drivable",
+    "drivable_area",
+    "carpark_area",
+    "walkway",
+    "crossing",
+    "ped_crossing",
+    "stop_line",
+    "divider",
+    "boundary",
+)
 """Map classes in the order they are laid on each other."""
 
 OCCUPANCY: Colour = (196, 186, 255)
@@ -57,7 +80,8 @@ def class_colour(name: str, index: int) -> Colour:
 
 def map_colour(name: str, index: int) -> Colour:
     """The colour of a map class; a class of another map takes one by its index."""
-    return MAP_COLOURS.get(name, tuple(MAP_COLOURS.values())[index % len(MAP_COLOURS)])
+    known = {**MAP_COLOURS, **BEVFUSION_MAP_COLOURS}
+    return known.get(name, tuple(MAP_COLOURS.values())[index % len(MAP_COLOURS)])
 
 
 def plan_colour(command: str, index: int) -> Colour:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bevdeploy.errors import BevDeployError, ContractError
 from bevdeploy.geometry.frustum import ViewGeometry
 from bevdeploy.geometry.grid import BEVGrid, DepthBins
+from bevdeploy.geometry.map_grid import map_grid
 from bevdeploy.geometry.pool_tables import TableSizes
 from bevdeploy.paths import write_text
 from bevdeploy.tasks import TaskSpec
@@ -31,6 +32,9 @@ DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int32", "int64", "b
 """NumPy names of the types that inputs and outputs may have."""
 
 IoMode = Literal["frames", "tensor"]
+
+_LATER = (("geometry", "pool_per_cell", 1), ("tasks", "map_half_extent_m", None), ("tasks", "map_cell_m", None))
+"""Table, key, and the value at which the key is left out, so that contracts without it keep their digest."""
 GeometryMode = Literal["runtime", "baked"]
 
 
@@ -44,6 +48,23 @@ class TensorSpec:
     """NumPy name: uint8, int32, float32, float16."""
     unit: str
     meaning: str
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """An output of one frame that a later frame takes as an input: the memory of a graph that has none."""
+
+    output: str
+    """Its name."""
+    input: str
+    """Where a later frame takes it, as it is: same shape and dtype. Zeros, and a motion of the identity, where there
+    is nothing to take: at the start, in another scene, and after a gap."""
+    motion: str
+    """Input [1, 2, 3] beside it: present BEV plane to that of the earlier frame, metres, as `geometry.plane_motion`."""
+    interval_s: float
+    """Age of the earlier frame in training: at a higher frame rate, the one that is nearest to it is taken."""
+    max_gap_s: float
+    """The oldest frame that is taken."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +103,8 @@ class Contract:
     preprocessing: Preprocessing
     rig_digest: str | None = None
     """Digest of the rig that was baked in; None with runtime geometry."""
+    state: tuple[StateSpec, ...] = ()
+    """What is handed from frame to frame; none for students of single frames."""
 
     def digest(self) -> str:
         """SHA-256 of the canonical document: that of the contract as it is read back, where 5 m is 5.0 m."""
@@ -89,13 +112,22 @@ class Contract:
         return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
 
     def document(self) -> dict[str, Any]:
-        """The JSON document."""
+        """The JSON document; without `state` where there is none, and without the keys of `_LATER` that say nothing."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if not self.state:
+            del plain["state"]
+        for table, key, nothing in _LATER:
+            if plain[table][key] == nothing:
+                del plain[table][key]
         return {"format": CONTRACT_FORMAT, **plain}
 
     def save(self, path: Path) -> None:
         """Write the contract beside its graph."""
         write_text(path, json.dumps(self.document(), indent=1) + "\n")
+
+    def takes(self, name: str) -> bool:
+        """Whether the graph has an input of this name."""
+        return any(spec.name == name for spec in self.inputs)
 
     def check_inputs(self, feeds: Mapping[str, NDArray[np.generic]]) -> None:
         """Refuse feeds whose names, shapes or dtypes differ from the contract.
@@ -151,7 +183,10 @@ def _contract_from_document(document: Mapping[str, Any]) -> Contract:
         raise ContractError(f"unknown keys {sorted(unknown)}")
     if document["io"] not in ("frames", "tensor") or document["geometry_mode"] not in ("runtime", "baked"):
         raise ContractError(f"unknown mode: io {document['io']!r}, geometry {document['geometry_mode']!r}")
-    view, tasks, pre = document["geometry"], document["tasks"], document["preprocessing"]
+    view, pre = document["geometry"], document["preprocessing"]
+    tasks = TaskSpec(**{key: _tuples(value) for key, value in document["tasks"].items()})
+    grid = BEVGrid.from_document(view["grid"])
+    map_grid(grid, tasks)
     return Contract(
         student=str(document["student"]),
         io=document["io"],
@@ -161,15 +196,17 @@ def _contract_from_document(document: Mapping[str, Any]) -> Contract:
         cameras=tuple(str(name) for name in document["cameras"]),
         raw_hw=_pair(document["raw_hw"]),
         geometry=ViewGeometry(
-            BEVGrid.from_document(view["grid"]),
+            grid,
             DepthBins(**{key: float(value) for key, value in view["depth_bins"].items()}),
             _pair(view["net_hw"]),
             _pair(view["feature_hw"]),
+            int(view.get("pool_per_cell", 1)),
         ),
         table_sizes=TableSizes(**{key: int(value) for key, value in document["table_sizes"].items()}),
-        tasks=TaskSpec(**{key: _tuples(value) for key, value in tasks.items()}),
+        tasks=tasks,
         preprocessing=Preprocessing(**{key: _tuples(value) for key, value in pre.items()}),
         rig_digest=None if document["rig_digest"] is None else str(document["rig_digest"]),
+        state=tuple(_state_from_document(state) for state in document.get("state", ())),
     )
 
 
@@ -178,6 +215,11 @@ def _tensor_from_document(spec: Mapping[str, Any]) -> TensorSpec:
     if spec["dtype"] not in DTYPES:
         raise ValueError(f"unknown dtype {spec['dtype']!r}")
     return TensorSpec(str(spec["name"]), shape, str(spec["dtype"]), str(spec["unit"]), str(spec["meaning"]))
+
+
+def _state_from_document(state: Mapping[str, Any]) -> StateSpec:
+    output, taken, motion = (str(state[key]) for key in ("output", "input", "motion"))
+    return StateSpec(output, taken, motion, float(state["interval_s"]), float(state["max_gap_s"]))
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -32,6 +32,9 @@ _SINE = 6
 PARITY_EGO_STATE = np.array([[8.0, 0.5, 0.0, -1.0, 0.3, 0.0, 0.0, 0.0, 0.1]], np.float32)
 """Braking in a bend: what students that read the ego state are compared on."""
 
+PARITY_MOTION = np.array([[[0.995, -0.0998, 4.1], [0.0998, 0.995, 0.3]]], np.float32)
+"""Half a second at 8 m/s in a bend: what temporal students are compared on, besides a first frame."""
+
 
 @dataclass(frozen=True)
 class Gates:

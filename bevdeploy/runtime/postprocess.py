@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bevdeploy.errors import ContractError
 from bevdeploy.geometry.grid import BEVGrid
+from bevdeploy.geometry.map_grid import map_grid
 from bevdeploy.runtime.contract import Contract
 from bevdeploy.runtime.result import BevResult
 from bevdeploy.tasks import BOX_FIELDS, LOG_SIZE_RANGE, NOT_A_PEAK
@@ -100,7 +101,8 @@ def _decoded_boxes(outputs: Arrays, contract: Contract) -> dict[str, NDArray[Any
 
 def _nothing(contract: Contract) -> dict[str, NDArray[Any]]:
     """Decoded outputs of tasks that the student does not have: the right axes, one of them of length 0."""
-    tasks, (_, y, x), side = contract.tasks, contract.geometry.grid.shape_zyx, contract.tasks.occupancy_side
+    tasks, side = contract.tasks, contract.tasks.occupancy_side
+    _, y, x = map_grid(contract.geometry.grid, tasks).shape_zyx
     shapes = {
         "boxes": (0, len(BOX_FIELDS)),
         "scores": (0,),

@@ -31,7 +31,7 @@ class BevResult:
     trajectory_probabilities: Float32
     """[n, modes], each row adds up to 1."""
     map_probabilities: Float32
-    """[classes, Y, X]."""
+    """[classes, Y, X] on the map's grid (`geometry.map_grid`)."""
     occupancy_probabilities: Float32
     """[steps, rows along y, columns along x] over +-50 m."""
     plans_m: Float32

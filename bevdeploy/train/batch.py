@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +14,12 @@ from bevdeploy.batch import StudentInputs
 from bevdeploy.data.batches import Normalisation
 from bevdeploy.data.sample import Sample
 from bevdeploy.errors import TrainingError
+from bevdeploy.geometry import ViewGeometry
 from bevdeploy.models import StudentSpec
 from bevdeploy.ops import PoolRanks, pool_ranks
+from bevdeploy.train.previous_frames import PreviousFrames, motions, parameters_of_view, previous_frames
 from bevdeploy.train.targets import Targets
+from bevdeploy.train.teacher_cache import Arrays
 
 
 class TargetTensors(NamedTuple):
@@ -69,6 +72,18 @@ class TrainBatch(NamedTuple):
     """For objectives that need more than the above: tokens, augmentations, lidar points, the previous view."""
     progress: float = 0.0
     """Share of the training that is done, 0..1."""
+    taught: Mapping[str, Tensor] | None = None
+    """[B, ...] what a teacher's cache holds, by its names; None without one."""
+    geometry: ViewGeometry | None = None
+    """That the pool was made for."""
+    camera_parameters: Tensor | None = None
+    """[B, N, 27], for camera-aware students."""
+    previous: PreviousFrames | None = None
+    """The frames before, for temporal students; None where no sample has one."""
+    previous_from_current: Tensor | None = None
+    """[B, 2, 3], for temporal students."""
+    previous_bev: Tensor | None = None
+    """[B, C, Y, X], from `train.previous_bev`; zeros for samples without a frame before."""
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -76,12 +91,21 @@ class TrainBatch(NamedTuple):
         return tuple(sample.token for sample in self.samples)
 
     def inputs(self, ego_state: bool = False) -> StudentInputs:
-        """What the student takes; images become float32, normalised, with channels last in memory."""
-        images = self.images.float()
-        normalisation = Normalisation()
-        images.sub_(images.new_tensor(normalisation.mean)).div_(images.new_tensor(normalisation.std))
-        normalised = images.permute(0, 1, 4, 2, 3)  # [B, N, 3, H, W]
-        return StudentInputs(normalised, self.pool, self.ego_state if ego_state else None)
+        """What the student takes, images as `network_images`.
+
+        Raises:
+            TrainingError: there are frames before, and nobody has made a BEV of them.
+        """
+        if self.previous is not None and self.previous_bev is None:
+            raise TrainingError("a temporal student's batch lacks the earlier BEV; pass it through with_previous_bev")
+        return StudentInputs(
+            network_images(self.images),
+            self.pool,
+            self.ego_state if ego_state else None,
+            self.camera_parameters,
+            self.previous_bev,
+            self.previous_from_current,
+        )
 
     def to(self, device: torch.device) -> TrainBatch:
         """The same batch with its tensors on another device."""
@@ -93,11 +117,30 @@ class TrainBatch(NamedTuple):
             pool=self.pool.to(device),
             ego_state=self.ego_state.to(device),
             targets=targets,
+            taught=None if self.taught is None else {name: value.to(device) for name, value in self.taught.items()},
+            camera_parameters=_moved(self.camera_parameters, device),
+            previous=None if self.previous is None else self.previous.to(device),
+            previous_from_current=_moved(self.previous_from_current, device),
+            previous_bev=_moved(self.previous_bev, device),
         )
 
 
-def train_batch(samples: Sequence[Sample], targets: Sequence[Targets], spec: StudentSpec) -> TrainBatch:
-    """Collate B samples.
+def network_images(images: Tensor) -> Tensor:
+    """Images [B, N, H, W, 3] uint8 to [B, N, 3, H, W] float32, normalised, with channels last in memory."""
+    values = images.float()
+    normalisation = Normalisation()
+    values.sub_(values.new_tensor(normalisation.mean)).div_(values.new_tensor(normalisation.std))
+    return values.permute(0, 1, 4, 2, 3)  # [B, N, 3, H, W]
+
+
+def _moved(tensor: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if tensor is None else tensor.to(device)
+
+
+def train_batch(
+    samples: Sequence[Sample], targets: Sequence[Targets], spec: StudentSpec, taught: Sequence[Arrays] = ()
+) -> TrainBatch:
+    """Collate B samples; `taught` is what a teacher's cache holds of each, empty without a cache.
 
     Raises:
         TrainingError: the samples differ in cameras or image size, or do not have the student's.
@@ -117,6 +160,15 @@ def train_batch(samples: Sequence[Sample], targets: Sequence[Targets], spec: Stu
         ego_state=torch.from_numpy(np.stack([sample.ego_state for sample in samples])),
         targets=target_tensors(targets, spec),
         samples=tuple(samples),
+        taught={name: torch.from_numpy(np.stack([arrays[name] for arrays in taught])) for name in taught[0]}
+        if taught
+        else None,
+        geometry=spec.geometry,
+        camera_parameters=torch.from_numpy(np.stack([parameters_of_view(each.view, each) for each in samples]))
+        if spec.camera_aware
+        else None,
+        previous=previous_frames(samples, spec),
+        previous_from_current=motions(samples) if spec.temporal else None,
     )
 
 

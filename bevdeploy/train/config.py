@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bevdeploy.data.augment import Augmentation
 from bevdeploy.declaration import Key, is_number, is_one_of, is_positive, is_whole, nearest, toml_document, values_of
-from bevdeploy.errors import RecipeError
+from bevdeploy.distill.methods import DISTILLERS, settings_from_table
+from bevdeploy.errors import RecipeError, TrainingError
 from bevdeploy.paths import data_dir
 from bevdeploy.train.detection_targets import CentreRule
 from bevdeploy.train.task_weights import TaskWeights
@@ -52,10 +54,16 @@ class TrainConfig:
     centres: CentreRule = field(default_factory=CentreRule)
     augmentation: Augmentation | None = None
     """None for no augmentation: a file without the table."""
+    distill: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of distillers that differ from their defaults, by method."""
 
     def digest(self) -> str:
-        """Equal for configurations that train the same weights: logging and saving are left out."""
-        document = {key: value for key, value in asdict(self).items() if key not in ("save_every", "log_every")}
+        """Equal for configurations that train the same weights; logging and saving are left out.
+
+        So are the tables of methods, of which a training uses one.
+        """
+        left_out = ("save_every", "log_every", "distill")
+        document = {key: value for key, value in asdict(self).items() if key not in left_out}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -98,6 +106,7 @@ _CHECKS: dict[str, tuple[str, Any]] = {
     "weights": ("a table", _is_table),
     "centres": ("a table", _is_table),
     "augmentation": ("a table", _is_table),
+    "distill": ("a table of tables", lambda value: _is_table(value) and all(map(_is_table, value.values()))),
 }
 _WEIGHT = Key("a weight, 0 or more", _not_negative)
 _CENTRES = {
@@ -149,6 +158,7 @@ def load_train_config(name_or_path: str | Path) -> TrainConfig:
     for name, known in (("weights", weights), ("centres", _CENTRES), ("augmentation", _AUGMENTATION)):
         if isinstance(values.get(name), dict):
             tables[name] = given(values_of(values[name], known, f"{name}.", problems))
+    problems += _distill_problems(values.get("distill", {}))
     if problems:
         listed = "".join(f"\n  {problem}" for problem in problems)
         raise RecipeError(
@@ -162,6 +172,20 @@ def load_train_config(name_or_path: str | Path) -> TrainConfig:
     values["weights"] = TaskWeights(**tables.get("weights", {}))
     values["centres"] = CentreRule(**tables.get("centres", {}))
     return TrainConfig(**values)
+
+
+def _distill_problems(tables: Any) -> list[str]:
+    problems: list[str] = []
+    for method, table in tables.items() if isinstance(tables, dict) else ():
+        if method not in DISTILLERS:
+            known = ", ".join(DISTILLERS)
+            problems.append(f"unknown key distill.{method}{nearest(method, tuple(DISTILLERS))}; there are {known}")
+        elif isinstance(table, dict):
+            try:
+                settings_from_table(DISTILLERS[method].settings, table, f"distill.{method}.")
+            except TrainingError as error:
+                problems += str(error).splitlines()
+    return problems
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bevdeploy.models import Student
+from bevdeploy.models.teachers.teacher import CameraBranch
 
 
 def depth_loss(logits: Tensor, bins: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ def depth_loss(logits: Tensor, bins: Tensor) -> Tensor:
 
 
 @contextmanager
-def tapped_depth(student: Student) -> Iterator[list[Tensor]]:
+def tapped_depth(student: Student | CameraBranch) -> Iterator[list[Tensor]]:
     """The depth logits [B*N, D, Hf, Wf] of every forward inside the block, in order; gradients flow through them."""
     taken: list[Tensor] = []
     bins = student.view_transform.depth_bins

@@ -18,6 +18,7 @@ from bevdeploy.train.batch import TrainBatch, train_batch
 from bevdeploy.train.detection_targets import CentreRule
 from bevdeploy.train.orphans import begin_worker
 from bevdeploy.train.targets import Targets, targets_of
+from bevdeploy.train.teacher_cache import Arrays
 
 
 class SampleSource(Protocol):
@@ -33,6 +34,14 @@ class SampleSource(Protocol):
         ...
 
 
+class Recall(Protocol):
+    """What a teacher said about keyframes, such as a `TeacherCache`."""
+
+    def arrays(self, token: str) -> Arrays:
+        """By name, without the dimension of samples."""
+        ...
+
+
 @dataclass(frozen=True)
 class Draw:
     """One keyframe of one step."""
@@ -42,17 +51,30 @@ class Draw:
     """Of its augmentation; None for none."""
 
 
-class DrawnSamples(Dataset[tuple[Sample, Targets]]):
-    """Samples with their targets, by draw; kept in memory where draws repeat."""
+Drawn = tuple[Sample, Targets, Arrays | None]
+"""A keyframe, what the student is trained on there, and what a cached teacher said."""
 
-    def __init__(self, source: SampleSource, spec: StudentSpec, rule: CentreRule, keep: bool = False) -> None:
-        self.source, self.spec, self.rule, self.keep = source, spec, rule, keep
+
+class DrawnSamples(Dataset[Drawn]):
+    """Samples with their targets, by draw; kept in memory where draws repeat, but for a teacher's part."""
+
+    def __init__(
+        self,
+        source: SampleSource,
+        spec: StudentSpec,
+        rule: CentreRule,
+        keep: bool = False,
+        recall: Recall | None = None,
+    ) -> None:
+        self.source, self.spec, self.rule, self.keep, self.recall = source, spec, rule, keep, recall
         self._kept: dict[Draw, tuple[Sample, Targets]] = {}
 
-    def __getitem__(self, draw: Draw) -> tuple[Sample, Targets]:
-        """One keyframe, and what the student is trained on there."""
-        if draw in self._kept:
-            return self._kept[draw]
+    def __getitem__(self, draw: Draw) -> Drawn:
+        """One keyframe."""
+        sample, targets = self._kept.get(draw) or self._made(draw)
+        return sample, targets, None if self.recall is None else self.recall.arrays(sample.token)
+
+    def _made(self, draw: Draw) -> tuple[Sample, Targets]:
         sample = self.source.sample(draw.position, draw.seed)
         made = sample, targets_of(sample, self.spec, self.rule)
         if self.keep:
@@ -108,6 +130,7 @@ def batches(
     rank: int = 0,
     processes: int = 1,
     variants: int = 0,
+    recall: Recall | None = None,
 ) -> Generator[TrainBatch, None, None]:
     """The batches of some steps, on the CPU; `workers` processes prepare them ahead, none prepares them in line.
 
@@ -117,10 +140,15 @@ def batches(
     count = len(source.tokens)
     if not count:
         raise TrainingError("the data have no keyframe to train on; choose another split (--split)")
+    if spec.temporal and not getattr(source, "previous", True):
+        raise TrainingError(
+            f"{spec.name} also reads the keyframe before, and the samples come without it; build Samples with "
+            "previous=True"
+        )
     if not len(steps):
         return
     loader = DataLoader(
-        DrawnSamples(source, spec, rule, keep=variants > 0),
+        DrawnSamples(source, spec, rule, keep=variants > 0, recall=recall),
         batch_sampler=_Steps(count, batch, seed, steps, rank, processes, variants),
         num_workers=workers,
         collate_fn=partial(_collated, spec=spec),
@@ -159,9 +187,9 @@ class _Steps:
             yield draws(self.count, self.batch, self.seed, step, self.rank, self.processes, self.variants)
 
 
-def _collated(pairs: list[tuple[Sample, Targets]], spec: StudentSpec) -> TrainBatch:
-    samples, targets = zip(*pairs, strict=True)
-    return train_batch(samples, targets, spec)
+def _collated(drawn: list[Drawn], spec: StudentSpec) -> TrainBatch:
+    samples, targets, taught = zip(*drawn, strict=True)
+    return train_batch(samples, targets, spec, [arrays for arrays in taught if arrays is not None])
 
 
 def data_digest(source: SampleSource) -> str:

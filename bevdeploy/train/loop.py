@@ -1,4 +1,4 @@
-"""The training loop: any objective around any student, on one device or, under torchrun, on many (Lightning Fabric)."""
+"""The training loop: any objective around any network, on one device or, under torchrun, on many (Lightning Fabric)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
 from bevdeploy.errors import TrainingError
-from bevdeploy.models import Student
 from bevdeploy.train.config import TrainConfig
 from bevdeploy.train.ema import AveragedWeights
-from bevdeploy.train.loading import SampleSource, batches, data_digest
-from bevdeploy.train.objective import Handed, Objective, Trained
+from bevdeploy.train.loading import Recall, SampleSource, batches, data_digest
+from bevdeploy.train.objective import Handed, Network, ObjectiveOf, Trained
 from bevdeploy.train.running import Running, averaged_weights, restored_step, state_of
 from bevdeploy.train.schedule import adamw, learning_rate, set_learning_rate
 from bevdeploy.train.step_meter import StepMeter
@@ -82,19 +81,20 @@ def fabric_of(config: TrainConfig, device: str = "auto") -> Fabric:
 
 def fit(
     fabric: Fabric,
-    student: Student,
-    objective: Objective,
+    student: Network,
+    objective: ObjectiveOf[Network],
     source: SampleSource,
     config: TrainConfig,
     *,
     seed: int = 0,
     workers: int = 0,
     files: RunFiles | None = None,
+    recall: Recall | None = None,
     resume: bool = False,
     identity: str = "",
     progress: Progress | None = None,
 ) -> Fitted:
-    """Train a student; it holds the last weights afterwards.
+    """Train a student, or a teacher in its place; it holds the last weights afterwards.
 
     Args:
         fabric: launched, see `fabric_of`.
@@ -105,6 +105,7 @@ def fit(
         seed: of the order of the data and of their augmentation.
         workers: processes that load data.
         files: what to write.
+        recall: a teacher's cache that the batches bring along.
         resume: go on from `files.state`.
         identity: name of student, objective and arguments, which a resumed training must share.
         progress: called on the way.
@@ -141,6 +142,7 @@ def fit(
         rank=fabric.global_rank,
         processes=fabric.world_size,
         variants=config.cached_variants,
+        recall=recall,
     )
     passed_over: dict[str, None] = {}
     try:
@@ -183,7 +185,7 @@ def _set_mode(module: nn.Module, config: TrainConfig) -> None:
     module.train()
     if config.frozen_norms:
         for each in module.modules():
-            if isinstance(each, nn.BatchNorm2d):
+            if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d):
                 each.eval()
 
 

@@ -45,6 +45,10 @@ class Targets:
     """[N, Hf, Wf], -1 where unknown; None where no lidar points were given."""
 
 
+OWN_AGE_S = 0.02
+"""Points of sweeps before the keyframe's own are older: lidar turns twenty times a second."""
+
+
 def targets_of(sample: Sample, spec: StudentSpec, rule: CentreRule) -> Targets:
     """Targets of one keyframe for one student."""
     truth, geometry = sample.truth, spec.geometry
@@ -54,7 +58,7 @@ def targets_of(sample: Sample, spec: StudentSpec, rule: CentreRule) -> Targets:
     futures_m = np.where(valid[..., None], truth.futures_m[counted] - boxes[:, None, :2], 0)  # [n, steps, 2]
     depth_bins = None
     if len(sample.points):
-        depth_bins = depth_targets(sample.points, sample.view.K, sample.view.bev_from_cam, geometry)
+        depth_bins = depth_targets(own_points(sample.points), sample.view.K, sample.view.bev_from_cam, geometry)
     return Targets(
         detection=detection_targets(truth, geometry.grid, spec.tasks, rule),
         boxes=boxes,
@@ -70,3 +74,12 @@ def targets_of(sample: Sample, spec: StudentSpec, rule: CentreRule) -> Targets:
         command=truth.command,
         depth_bins=depth_bins,
     )
+
+
+def own_points(points: Float32) -> Float32:
+    """The points of the keyframe's own sweep, of [P, F] with the age in the last column.
+
+    What moves lies elsewhere in older sweeps, and would teach a wrong depth.
+    """
+    own: Float32 = points[points[:, -1] < OWN_AGE_S]
+    return own

@@ -97,6 +97,7 @@ class TeacherCacheWriter:
             DataSetError: names, shapes or dtypes are not the header's, or a value is not finite.
             OutputError: the disk is full or cannot be written.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         path = chunk_path(self.folder, number)
@@ -113,8 +114,12 @@ class TeacherCacheWriter:
                     f"{path}: {name} holds NaN or infinity (float16 ends at 65504); check the teacher, or cache float32"
                 )
         _sum_path(path).unlink(missing_ok=True)
+        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         with replacing(path) as part:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, _metadata(tokens))
+            try:
+                save_file(whole, part, _metadata(tokens))
+            except SafetensorError as error:  # how a full disk is reported
+                raise OSError(str(error)) from error
             digest = _digest(part)
         write_text(_sum_path(path), f"{digest}  {path.name}\n")
 
@@ -123,31 +128,42 @@ class TeacherCache:
     """A whole cache, read sample by sample; every chunk's checksum is compared before its first use."""
 
     def __init__(self, folder: Path, tokens: Sequence[str] | None = None) -> None:
-        """Open a cache; with `tokens` it must hold exactly the data set's.
+        """Open a cache; with `tokens` it must hold these, and may hold more.
 
         Raises:
             DataSetError: it is missing, not whole, damaged, or of another data set.
         """
         self.folder, self.header = Path(folder), load_header(folder)
-        if tokens is not None and data_fingerprint(tokens) != self.header.data:
-            raise DataSetError(
-                f"{folder}: a cache of other keyframes than this data set's {len(tokens)} ({self.header.data}, not "
-                f"{data_fingerprint(tokens)}); let {self.header.teacher} write another for these"
-            )
         self._places: dict[str, tuple[Path, int]] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
             if _sum_path(path).is_file():
                 self._places |= {token: (path, row) for row, token in enumerate(_tokens_of(path))}
-        absent = [] if tokens is None else [token for token in tokens if token not in self._places]
-        if absent or not self._places:
-            raise DataSetError(
-                f"{folder}: not whole, {len(absent) or 'all'} keyframes are missing; start its writer again, it goes "
-                "on where it was stopped"
-            )
+        if not self._places:
+            raise DataSetError(f"{folder}: no whole chunk yet; start its writer again, it goes on where it was stopped")
+        if tokens is not None:
+            self.check_holds(tokens)
         self._checked: set[Path] = set()
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def check_holds(self, tokens: Sequence[str]) -> None:
+        """Compare the cache with the keyframes of a training.
+
+        Raises:
+            DataSetError: some of them, or all, are not in it.
+        """
+        absent = sum(token not in self._places for token in tokens)
+        if absent and data_fingerprint(tokens) == self.header.data:
+            raise DataSetError(
+                f"{self.folder}: not whole, {absent} keyframes are missing; start its writer again, it goes on where "
+                "it was stopped"
+            )
+        if absent:
+            raise DataSetError(
+                f"{self.folder}: a cache of other keyframes: {absent} of this training's {len(tokens)} are not in it "
+                f"({self.header.data}, not {data_fingerprint(tokens)}); let {self.header.teacher} write another"
+            )
 
     def arrays(self, token: str) -> dict[str, NDArray[Any]]:
         """What the teacher said about one keyframe, by name.
@@ -264,7 +280,7 @@ def _chunks(tokens: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
 
 
 def _difference(held: CacheHeader, wanted: CacheHeader) -> str:
-    mine, yours = held.document(), wanted.document()
+    mine, yours = ({**header.document(), "note": "", **header.note} for header in (held, wanted))
     return ", ".join(f"{key}: {str(mine[key])[:60]} there" for key in mine if mine[key] != yours.get(key))
 
 

@@ -16,6 +16,8 @@ if importlib.util.find_spec("nuscenes") is None:
 from bevdeploy.data.build_index import build_index
 from bevdeploy.models import load_checkpoint
 from bevdeploy.models.checkpoint import checkpoint_note
+from bevdeploy.models.teachers import save_teacher
+from bevdeploy.models.teachers.untrained import untrained_teacher
 from bevdeploy.train.training_log import read_log
 
 SIZES = ("--option", "image_height_px=64", "--option", "image_width_px=176", "--option", "cell_m=6.4")
@@ -73,13 +75,65 @@ def test_going_on_and_refusals(distilled: Callable[..., Any], tmp_path: Path) ->
     distilled("--option", "cell_m=3.2", "--start", tmp_path / "out" / "s.pth").fails("TrainingError", "of other sizes")
 
 
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher of the tiny student's sizes, as it comes out of its builder."""
+    arguments = {"image_height_px": 64, "image_width_px": 176, "cell_m": 6.4, "width": 8, "ego_state": False}
+    path = tmp_path_factory.mktemp("teacher") / "t.pth"
+    save_teacher(path, untrained_teacher("planner_lc_small", arguments, 1), arguments, "untrained")
+    return path
+
+
+def test_a_teacher_beside_the_student_and_its_cache(
+    bevdeploy_cli: Callable[..., Any], index: Path, teacher: Path, tmp_path: Path
+) -> None:
+    cache, config = tmp_path / "cache", tmp_path / "training.toml"
+    assert bevdeploy_cli("teach", teacher, index, "-o", cache, "--sweeps", "2", "--workers", "0").code == 0
+    settings, augmented = "[distill.bridgeta]\nwidth = 8\n", TRAINING.replace("steps = 4", "steps = 1")
+    plain = augmented.replace("[augmentation]\n", "")
+    config.write_text(plain + settings)
+
+    def run(by: Path, *arguments: str | Path) -> Any:
+        return bevdeploy_cli(
+            *("distill", "bridgeta", "--data", index, "--student", "tinybev_r18_small", "--config", config, *SIZES),
+            *("--workers", "0", "-o", tmp_path / "s.pth", "--teacher", by, *arguments),
+        )
+
+    for by in (teacher, cache):
+        done = run(by, "--json", tmp_path / "r.json")
+        assert done.code == 0, done.err
+        report, rows = json.loads((tmp_path / "r.json").read_text()), read_log(tmp_path / "s.log.csv")
+        assert report["method"] == "bridgeta" and report["teacher"].startswith("planner_lc_small")
+        assert {"map_loss", "kd.low_loss", "kd.high_loss", "kd.output.map_logits_loss"} <= set(rows[-1])
+        assert "bridgeta by planner_lc_small" in checkpoint_note(tmp_path / "s.pth")
+    assert run(cache, "--resume").code == 0
+    run(teacher, "--resume").fails("TrainingError", "start anew without --resume")
+    config.write_text(plain + settings.replace("8", "16"))
+    run(cache, "--resume").fails("TrainingError", "start anew without --resume")
+    config.write_text(augmented + settings)
+    run(cache).fails("TrainingError", "augments (bev_rotation_deg", "give the teacher's checkpoint as --teacher")
+    assert run(teacher).code == 0, "a running teacher sees the augmented samples"
+    config.write_text(plain + "[distill.bridgeta]\nwide = 8\n[distill.bridge]\n")
+    run(cache).fails("RecipeError", "unknown setting distill.bridgeta.wide", "unknown key distill.bridge")
+    (tmp_path / "s.pth").replace(tmp_path / "student.pth")
+    config.write_text(plain)
+    run(tmp_path / "student.pth").fails("CheckpointError", "student.pth")
+    run(tmp_path / "nothing.pth").fails("CheckpointError", "nothing.pth")
+    run(index).fails("DataSetError", "teacher.json")
+    chunk = next(cache.glob("*.safetensors"))
+    chunk.write_bytes(chunk.read_bytes()[:-3] + b"abc")
+    run(cache).fails("DataSetError", chunk.name, "damaged chunk")
+
+
 def test_wrong_words_are_refused_before_any_work(
     bevdeploy_cli: Callable[..., Any], index: Path, tmp_path: Path
 ) -> None:
     def distil(*arguments: str | Path) -> Any:
         return bevdeploy_cli("distill", *arguments, "--data", index, "-o", tmp_path / "s.pth")
 
-    distil("nothing").fails("TrainingError", "unknown method 'nothing'", "none")
+    distil("nothing").fails("TrainingError", "unknown method 'nothing'", "none", "bridgeta")
+    distil("direct").fails("TrainingError", "method direct needs a teacher", "bevdeploy teach")
+    distil("none", "--teacher", tmp_path).fails("TrainingError", "method none has no teacher")
     distil("none", "--preset", "small").fails("RecipeError", "no training preset 'small'", "small-world")
     distil("none", "--student", "tiny").fails("CheckpointError", "unknown student 'tiny'")
     distil("none", "--option", "cells=1").fails("CheckpointError", "--option cells=1")

@@ -119,7 +119,7 @@ def made_teacher(student: Student, grid: BEVGrid, head: bool = True) -> tuple[Ta
     )
     own_head = DetectionHead(CHANNELS["bev_neck"], tasks.detection_tasks, 16) if head else None
     form = TapForm(sizes, frozenset(StudentOutputs._fields), grid, tasks, own_head)
-    return form, Taps(features, outputs._asdict())
+    return form, Taps(features, outputs.present())
 
 
 @pytest.fixture(scope="session")

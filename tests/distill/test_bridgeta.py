@@ -104,7 +104,7 @@ def test_forms(
 
 def test_emphasis_keeps_the_mean(form: TapForm, student: Student, teacher_of: Teachers, truth: DistillTruth) -> None:
     distiller = BridgeTA(form, teacher_of(student)[0], BridgeTASettings(width=16, emphasis=1.0))
-    weight = distiller.cell_weight(truth, (16, 16))
+    weight = distiller.cell_weight(truth, distiller.student_plane())
     assert isinstance(weight, torch.Tensor)
     assert weight.mean().item() == pytest.approx(1)
     mapped = truth.map_masks.amax(1, keepdim=True) > 0

@@ -19,7 +19,7 @@ from bevdeploy.distill.masked_features import (
     false_alarms,
     pair_weights,
 )
-from bevdeploy.distill.masked_mse import masked_squared_error
+from bevdeploy.distill.masked_mse import masked_sum, squared_error
 from bevdeploy.distill.planes import Plane, plane_of
 from bevdeploy.distill.region_maps import region_maps
 from bevdeploy.geometry import BEVGrid
@@ -55,13 +55,13 @@ def test_terms_keep_their_size_at_other_sizes(channels: int, cells: int) -> None
         nn.init.zeros_(pair.imitation.weight)
         nn.init.zeros_(pair.imitation.bias)
         zero, one = torch.zeros(1, width, side, side), torch.ones(1, width, side, side)
-        found = {**pair(zero, one, regions), "alarm": pair.alarm_term(zero, one, regions)}
+        found = pair(zero, one, regions, alarms=True)
         terms.append({name: term.item() for name, term in found.items()})
     assert terms[1] == pytest.approx(terms[0], rel=1e-3)
     cells_of_box = (12.8 / 0.8) * (19.2 / 0.8)
     assert terms[0]["foreground"] == pytest.approx(6e-3 * 384 * math.sqrt(cells_of_box), rel=1e-4)
     assert terms[0]["background"] == pytest.approx(4e-2 * 384, rel=1e-4)
-    assert terms[0]["alarm"] == pytest.approx(6e-2 * 384, rel=1e-4)
+    assert terms[0]["false_positive"] == pytest.approx(6e-2 * 384, rel=1e-4)
     assert terms[0]["imitation"] == pytest.approx(2.5e-3 * 128 * 128, rel=1e-4)
 
 
@@ -76,7 +76,8 @@ def test_terms_are_those_of_a_loop(generator: torch.Generator) -> None:
     regions = region_maps(boxes, torch.tensor([[True, True], [True, False]]), plane, alarms)
     weights = PairWeights(0.7, 0.5, 0.3, 0.2)
     pair = FeaturePair(nn.Identity(), weights, 0.5)
-    terms = {**pair(ours, theirs, regions), "alarm": pair.alarm_term(ours, theirs, regions)}
+    terms = pair(ours, theirs, regions, alarms=True)
+    assert "false_positive" not in pair(ours, theirs, regions)
 
     def attention(x: torch.Tensor) -> torch.Tensor:
         powers = (x.abs().mean(0) / 0.5).exp()
@@ -98,7 +99,7 @@ def test_terms_are_those_of_a_loop(generator: torch.Generator) -> None:
                     want["background"] += 0.5 * scale * float(error.sum()) / batch
                 else:
                     alarm_scale = float(regions.false_positive_scale[b, 0, y, x] * a[y, x])
-                    want["alarm"] += 0.3 * alarm_scale * float((error * channel).sum()) / batch
+                    want["false_positive"] += 0.3 * alarm_scale * float((error * channel).sum()) / batch
                 gap = float(theirs[b, :, y, x].mean()) - imitated[b, 0, y, x].item()
                 want["imitation"] += 0.2 * abs(gap) / batch
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(want, rel=1e-4)
@@ -108,7 +109,7 @@ def test_terms_are_those_of_a_loop(generator: torch.Generator) -> None:
 def test_sums_do_not_overflow_half_precision() -> None:
     """One squared difference of 400 is beyond float16's 65504, and 384 x 128 x 128 of them more so."""
     ours = torch.full((1, 384, 128, 128), 200.0, dtype=torch.float16, requires_grad=True)
-    term = masked_squared_error(ours, -ours.detach(), torch.ones(1, 1, 128, 128))
+    term = masked_sum(squared_error(ours, -ours.detach()), torch.ones(1, 1, 128, 128))
     assert term.dtype == torch.float32 and term.item() == pytest.approx(400**2 * 384 * 128 * 128, rel=1e-4)
     (term / 1e9).backward()
     assert ours.grad is not None and torch.isfinite(ours.grad).all()

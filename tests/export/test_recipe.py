@@ -120,4 +120,4 @@ def test_a_missing_file_and_an_unknown_name() -> None:
         load_recipe("tinybev_r18_smal")
     message = str(caught.value)
     assert "no export recipe 'tinybev_r18_smal' (did you mean tinybev_r18_small?)" in message
-    assert "there are tinybev_r18, tinybev_r18_small, or give the path of a .toml file (-r)" in message
+    assert f"{', '.join(recipe_names())}, or give the path of a .toml file (-r)" in message

@@ -77,7 +77,7 @@ def test_output_shapes(
     ranks = pool_ranks([indices_from_rig(surround_rig(), view)], view, 6)
     with torch.inference_mode():
         outputs = student(StudentInputs(torch.zeros(1, 6, 3, *net_hw), ranks))
-    shapes = {key: tuple(value.shape) for key, value in outputs._asdict().items()}
+    shapes = {key: tuple(value.shape) for key, value in outputs.present().items()}
     assert shapes == {
         "bev": (1, channels, side, side),
         "heatmap": (1, 10, side, side),

@@ -78,7 +78,7 @@ class Street:
             resized = [Image.fromarray(image).resize(fit.resized_hw[::-1]) for image in frames.frames]
             top, left = fit.crop_yx
             images = np.stack([np.asarray(image)[top : top + height_px, left : left + width_px] for image in resized])
-            points = np.concatenate([truth.boxes[:, :3], np.ones((len(labels), 2), np.float32)], 1)
+            points = np.concatenate([truth.boxes[:, :3], np.tile(np.float32([1, 0]), (len(labels), 1))], 1)
             self.samples.append(
                 Sample(
                     token=f"street-{index}",

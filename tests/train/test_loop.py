@@ -147,7 +147,8 @@ def test_a_training_that_was_killed_goes_on_to_the_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_student(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["none", "direct"])
+def test_two_processes_train_one_student(tmp_path: Path, method: str) -> None:
     """Through torchrun; both end with the same weights, which are those of one process on both batches at once.
 
     Batch norms see half a batch each, so they are frozen; what is left are sums in another order.
@@ -160,8 +161,13 @@ def test_two_processes_train_one_student(tmp_path: Path) -> None:
             from dataclasses import replace
             from pathlib import Path
             import torch
+            from bevdeploy.distill.methods import build_distiller
+            from bevdeploy.distill.taps import student_form
+            from bevdeploy.models.teachers.untrained import untrained_teacher
             from bevdeploy.models.untrained import untrained_student
             from bevdeploy.train import TaskObjective, TaskWeights, TrainConfig, fabric_of, fit
+            from bevdeploy.train.distill_objective import DistillObjective
+            from bevdeploy.train.taught import LiveTeacher
             spec = importlib.util.spec_from_file_location("street", sys.argv[1])
             street = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(street)
@@ -171,7 +177,14 @@ def test_two_processes_train_one_student(tmp_path: Path) -> None:
             config = TrainConfig(steps=3, batch=int(sys.argv[3]), warmup_steps=0, ema_decay=0, frozen_norms=True,
                                  learning_rate=1e-4, weights=TaskWeights(**only))
             fabric = fabric_of(config, "cpu")
-            done = fit(fabric, student, TaskObjective(config.weights), street.Street(student, 4), config)
+            objective = TaskObjective(config.weights)
+            if sys.argv[4] != "none":
+                small = {**sizes, "width": 8, "ego_state": False}
+                teacher = LiveTeacher(untrained_teacher("planner_lc_small", small, 1))
+                torch.manual_seed(0)
+                distiller = build_distiller(sys.argv[4], student_form(student), teacher.form, {"outputs": []})
+                objective = DistillObjective(distiller, teacher, config.weights)
+            done = fit(fabric, student, objective, street.Street(student, 4), config)
             torch.save(done.weights, f"{sys.argv[2]}.{fabric.global_rank}")
             """
         )
@@ -179,10 +192,10 @@ def test_two_processes_train_one_student(tmp_path: Path) -> None:
     street, out = str(ROOT / "tests/train/conftest.py"), str(tmp_path / "w")
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    run = subprocess.run([*launch, str(script), street, out, "1"], cwd=tmp_path, env=env, capture_output=True)
+    run = subprocess.run([*launch, str(script), street, out, "1", method], cwd=tmp_path, env=env, capture_output=True)
     assert run.returncode == 0, run.stderr.decode()[-3000:]
     run = subprocess.run(
-        [sys.executable, str(script), street, out + "1", "2"], cwd=tmp_path, env=env, capture_output=True
+        [sys.executable, str(script), street, out + "1", "2", method], cwd=tmp_path, env=env, capture_output=True
     )
     assert run.returncode == 0, run.stderr.decode()[-3000:]
     first, second, alone = (torch.load(name) for name in (out + ".0", out + ".1", out + "1.0"))

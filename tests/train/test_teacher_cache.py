@@ -105,8 +105,9 @@ def test_a_truncated_chunk_is_named(tmp_path: Path) -> None:
 
 def test_another_data_set_is_refused(tmp_path: Path) -> None:
     fill(tmp_path)
-    with pytest.raises(DataSetError, match="a cache of other keyframes"):
-        TeacherCache(tmp_path, TOKENS[1:])
+    with pytest.raises(DataSetError, match=r"a cache of other keyframes: 1 of this training's 3 are not in it"):
+        TeacherCache(tmp_path, (*TOKENS[:2], "another"))
+    assert len(TeacherCache(tmp_path, TOKENS[1:])) == len(TOKENS), "a cache may hold more than is read"
     with pytest.raises(DataSetError, match=r"holds another cache \(teacher: planner_lc there\)"):
         TeacherCacheWriter(tmp_path, header(teacher="uniad"), TOKENS)
 

@@ -12,16 +12,32 @@ from bevdeploy.models.blocks import conv_bn_relu
 
 
 class MapHead(nn.Module):
-    """Independent logits per map class, so that classes may overlap."""
+    """Independent logits per map class, so that classes may overlap.
 
-    def __init__(self, inputs: int, hidden: int, classes: int) -> None:
+    Where the map has its own grid, features are resampled onto it before the convolutions, as in BEVFusion's head.
+    """
+
+    along_x: Tensor
+    along_y: Tensor
+
+    def __init__(
+        self, inputs: int, hidden: int, classes: int, grid: BEVGrid | None = None, onto: BEVGrid | None = None
+    ) -> None:
+        """`grid` of the features and `onto` of the map; without them, or where they agree, nothing is resampled."""
         super().__init__()
         self.layers = nn.Sequential(
             conv_bn_relu(inputs, hidden), conv_bn_relu(hidden, hidden), nn.Conv2d(hidden, classes, 1)
         )
+        self.resamples = grid is not None and onto is not None and grid != onto
+        if grid is not None and onto is not None and self.resamples:
+            for axis, name in enumerate(("along_x", "along_y")):
+                weights = resample_matrix(grid, axis, onto.upper_m[axis], onto.count[axis])
+                self.register_buffer(name, torch.from_numpy(weights), persistent=False)
 
     def forward(self, bev: Tensor) -> Tensor:
-        """[B, inputs, Y, X] to logits [B, classes, Y, X]."""
+        """[B, inputs, Y, X] to logits [B, classes, Y, X] on the map's grid."""
+        if self.resamples:
+            bev = self.along_y @ (bev @ self.along_x.T)  # [B, inputs, Y, X] of the map
         logits: Tensor = self.layers(bev)
         return logits
 

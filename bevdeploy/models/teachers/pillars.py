@@ -32,7 +32,7 @@ class PillarEncoder(nn.Module):
         self.register_buffer("cell_m", torch.tensor(grid.cell_m[:2]), persistent=False)
 
     def forward(self, lidar: LidarPoints) -> Tensor:
-        """Points [P, F] to [B, channels, Y, X] over the grid.
+        """Points [P, F] to [B, channels, Y, X] over the grid; float32, whatever the convolutions compute in.
 
         Raises:
             ContractError: points have another number of features.
@@ -41,11 +41,16 @@ class PillarEncoder(nn.Module):
             raise ContractError(
                 f"the pillar encoder takes {self.point_features} numbers per point, got {lidar.values.shape[1]}"
             )
+        with torch.autocast(lidar.values.device.type, enabled=False):  # metres do not fit eight bits of mantissa
+            return self._pillars(lidar)
+
+    def _pillars(self, lidar: LidarPoints) -> Tensor:
         points, pillar = self._kept(lidar)
         pillars = lidar.batch * self.rows * self.columns
         bev = points.new_zeros(pillars, self.channels)
         if len(points):
-            features = F.relu(self.norm(self.linear(self._decorated(points, pillar, pillars))))  # [P, channels]
+            with torch.autocast(points.device.type, enabled=False):  # bfloat16 has 0.1 m at 25 m
+                features = F.relu(self.norm(self.linear(self._decorated(points, pillar, pillars))))  # [P, channels]
             index = pillar[:, None].expand_as(features)
             bev = bev.scatter_reduce(0, index, features, "amax", include_self=True)  # features are not negative
         return bev.reshape(lidar.batch, self.rows, self.columns, self.channels).permute(0, 3, 1, 2).contiguous()

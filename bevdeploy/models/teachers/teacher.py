@@ -70,6 +70,11 @@ class Teacher(nn.Module):
         self.planning = planning
         self.register_buffer("group_of_class", torch.tensor(spec.tasks.group_of_class), persistent=False)
 
+    @property
+    def backbone_scale(self) -> int:
+        """Cells of the backbone's input along a cell of the grid: lidar alone enters it as pillars."""
+        return self.pillars.rows // self.spec.geometry.grid.count[1] if isinstance(self.lidar, nn.Identity) else 1
+
     def forward(self, inputs: TeacherInputs) -> StudentOutputs:
         """Dense outputs of the teacher's tasks; `bev` is the neck's output.
 
@@ -86,7 +91,7 @@ class Teacher(nn.Module):
     def _camera_bev(self, camera: CameraBranch, inputs: TeacherInputs) -> Tensor:
         if inputs.cameras is None:
             raise ContractError(f"{self.spec.name} sees cameras too: TeacherInputs.cameras is None")
-        images, pool, _ = inputs.cameras
+        images, pool = inputs.cameras.images, inputs.cameras.pool
         features = camera.image_encoder(images.flatten(0, 1))  # [B*N, Ci, Hf, Wf]
         depth, feat = camera.view_transform.lift(features, images.shape[1])
         bev: Tensor = camera.view_transform.splat(depth, feat, pool)  # [B, Cc, Y, X]

@@ -9,6 +9,7 @@ import torch
 from bevdeploy.batch import StudentInputs
 from bevdeploy.errors import ContractError, GeometryError
 from bevdeploy.geometry import BEVGrid, indices_from_rig, surround_rig
+from bevdeploy.models import tinybev_r18_small
 from bevdeploy.models.teachers import TEACHERS, Teacher, TeacherInputs, lidar_points
 from bevdeploy.models.teachers.builders import centerpoint_pillar
 from bevdeploy.models.teachers.pillars import PillarEncoder
@@ -68,7 +69,7 @@ def test_wrong_points_are_refused(rng: np.random.Generator) -> None:
 
 def small(name: str) -> Teacher:
     options = {"cell_m": 3.2, "pillars_per_cell": 2, "width": 8}
-    if name != "centerpoint_pillar":
+    if not name.startswith("centerpoint"):
         options |= {"image_height_px": 64, "image_width_px": 96}
     return TEACHERS[name](**options)
 
@@ -78,7 +79,7 @@ def test_a_teacher_learns_from_its_inputs(name: str, rng: np.random.Generator) -
     teacher = small(name)
     spec = teacher.spec
     cameras = None
-    if name != "centerpoint_pillar":
+    if not name.startswith("centerpoint"):
         indices = indices_from_rig(surround_rig(96, 64), spec.geometry)
         ego_state = torch.randn(2, 9) if spec.ego_state else None
         cameras = StudentInputs(torch.randn(2, 6, 3, 64, 96), pool_ranks([indices] * 2, spec.geometry, 6), ego_state)
@@ -100,6 +101,17 @@ def test_published_sizes() -> None:
     fusion = TEACHERS["bevfusion_lc"]()
     assert fusion.camera.channels == 80 and fusion.fuser[0].in_channels == 336 and fusion.fuser[0].out_channels == 256
     assert fusion.neck.channels == 512 and fusion.spec.tasks.heads == ("map",)
+
+
+@pytest.mark.parametrize("options", [{}, {"half_extent_m": 25.6, "cell_m": 0.8}])
+def test_the_small_planner_shares_geometry_and_tasks_with_the_small_student(options: dict[str, float]) -> None:
+    student, teacher = tinybev_r18_small(**options).spec, TEACHERS["planner_lc_small"](**options).spec
+    assert teacher.geometry == student.geometry
+    assert teacher.tasks == student.tasks
+    segmenter, detector = (TEACHERS[f"{name}_small"](**options).spec for name in ("bevfusion_lc", "centerpoint_pillar"))
+    assert segmenter.geometry == student.geometry and segmenter.tasks.map_classes == student.tasks.map_classes
+    assert detector.geometry.grid == student.geometry.grid
+    assert detector.tasks.detection_tasks == student.tasks.detection_tasks
 
 
 def test_cameras_cannot_be_left_out(rng: np.random.Generator) -> None:
