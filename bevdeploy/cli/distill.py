@@ -26,9 +26,12 @@ def distill(
     teacher: Annotated[
         Path | None, typer.Option(help="A teacher's cache (bevdeploy teach), or its checkpoint to run beside.")
     ] = None,
-    student: Annotated[str, typer.Option(help="A named student: tinybev_r18, bevdepth_r50, bevfusion_camera, ...")] = "tinybev_r18",
+    student: Annotated[
+        str, typer.Option(help="A named student: tinybev_r18, bevdepth_r50, bevfusion_camera, ...")
+    ] = "tinybev_r18",
     preset: Annotated[
-        str, typer.Option(help="Training that comes with bevdeploy (export/training/): small-world, nuscenes, nuscenes-cached.")
+        str,
+        typer.Option(help="Training that comes with bevdeploy (export/training/): small-world, nuscenes, ..."),
     ] = "nuscenes",
     config: Annotated[Path | None, typer.Option(help="TOML file of a training, in place of a preset.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps; the training's own without.")] = None,

@@ -90,8 +90,8 @@ def taught_by(method: str, teacher: Path | None, config: TrainConfig) -> TaughtB
     saved = saved_teacher(teacher)
     if saved.teacher.pillars.point_features != LIDAR_FEATURES:
         raise TrainingError(
-            f"{teacher}: {saved.teacher.spec.name} sees virtual points, which a training does not load; write its cache "
-            "(bevdeploy teach --virtual-points) and give that as --teacher"
+            f"{teacher}: {saved.teacher.spec.name} sees virtual points, which a training does not load; write its "
+            "cache (bevdeploy teach --virtual-points) and give that as --teacher"
         )
     name = f"{saved.teacher.spec.name}, {saved.note}"
     return TaughtBy(method, LiveTeacher(saved.teacher), None, name, saved.sweeps)

@@ -150,9 +150,7 @@ def test_resuming_continues_to_the_bit(
         assert torch.equal(again[name], value), name
 
 
-def test_a_cache_refuses_what_it_has_not_seen(
-    tiny: Student, street: Any, cache: TeacherCache, tmp_path: Path
-) -> None:
+def test_a_cache_refuses_what_it_has_not_seen(tiny: Student, street: Any, cache: TeacherCache, tmp_path: Path) -> None:
     still = Augmentation(bev_rotation_deg=0, bev_flip_x=False, bev_flip_y=False, bev_scale=(1.0, 1.0))
     check_augmentation(replace(CONFIG, augmentation=still), tmp_path)
     check_augmentation(CONFIG, tmp_path)
