@@ -20,7 +20,7 @@ from bevdeploy import cli
 from bevdeploy.errors import CheckpointError
 
 ROOT = Path(bevdeploy.__file__).resolve().parents[1]
-COMMANDS = ["init", "distill", "export", "build", "bench", "run", "eval", "compare", "doctor", "demo", "data"]
+COMMANDS = ["init", "teach", "distill", "export", "build", "bench", "run", "eval", "compare", "doctor", "demo", "data"]
 HEAVY = {"torch", "onnx", "onnxruntime", "onnxscript", "numpy", "PIL", "jinja2", "nuscenes"}
 
 
