@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -18,8 +19,7 @@ import torch
 from benchmarks.distill_cost import memory_mb, step_costs
 from benchmarks.distill_runs import Study, evaluated_runs, trained_runs
 from benchmarks.distill_table import gains, markdown_of_runs
-from benchmarks.side_by_side import Turns, conditions, document_of, markdown_of, replace_section
-from bevdeploy.data.index_places import versions_of
+from benchmarks.side_by_side import Turns, document_of, markdown_of, replace_section
 from bevdeploy.data.world import WorldOptions, write_world
 from bevdeploy.distill.methods import DISTILLERS
 from bevdeploy.engines.machine import machine_state
@@ -43,7 +43,6 @@ def main() -> None:
     options = _arguments().parse_args()
     torch.set_num_threads(options.threads)
     config = with_overrides(load_train_config(options.preset), steps=options.steps, batch=options.batch)
-    before = machine_state()
     if not options.root.is_dir():
         tell(f"making a world in {options.root}")
         write_world(options.root, WorldOptions(SCENES, KEYFRAMES, seed=WORLD_SEED, version="v1.0-trainval"))
@@ -63,43 +62,52 @@ def main() -> None:
         options.val_keyframes,
     )
     methods = [ALONE, *(method for method in options.methods if method != ALONE)]
-    began = time.perf_counter()
+    if options.part != "cost":
+        publish_gains(study, methods, options)
+    if options.part != "gains":
+        publish_cost(study, methods, options)
+
+
+def publish_gains(study: Study, methods: list[str], options: argparse.Namespace) -> None:
+    """Train and score what is missing; tables of means and gains."""
+    machine = machine_state()
     runs = evaluated_runs(study, trained_runs(study, methods, range(options.seeds), tell), tell)
-    minutes = (time.perf_counter() - began) / 60
-    turns = Turns(rounds=options.rounds, calls=1)
-    times, goals = step_costs(study, methods, turns)
-    memory = memory_mb(study, methods)
-    document = document_of(
-        "Distillers on the synthetic world",
-        [times],
-        goals,
-        turns,
-        options.threads,
-        {"torch": torch.__version__},
-        (before, machine_state()),
-        runs=[run.__dict__ for run in runs],
-        gains={m: {key: gain.__dict__ for key, gain in each.items()} for m, each in gains(runs).items()},
-        memory_mb={method: list(peaks) for method, peaks in memory.items()},
-        versions_of_data=list(versions_of(options.root)),
-        minutes=minutes,
-    )
     budget = (
-        f"{config.steps} steps of {config.batch} keyframes for every run, {len(runs)} runs; student "
-        f"`{study.student}` {SIZES}; scored on {len(study.keyframes())} keyframes of `val`, other scenes."
+        f"{study.config.steps} steps of {study.config.batch} keyframes for every run, {len(runs)} runs; student "
+        f"`{study.student}` {SIZES}; scored on {len(study.keyframes())} keyframes of `val`, other scenes. "
+        f"{time.strftime('%Y-%m-%d')}; {machine.board or machine.cpu or machine.architecture}, {machine.cores} cores."
     )
-    base = memory[ALONE][1]
-    shown = ["| method | peak memory, teacher running | teacher cached |", "| --- | ---: | ---: |"]
-    shown += [
-        f"| `{m}` | {running - base:+.0f} MB | {cached - base:+.0f} MB |" for m, (running, cached) in memory.items()
-    ]
-    text = "\n".join([conditions(document), "", budget, "", markdown_of_runs(runs)])
-    cost = "\n".join([markdown_of(document), "", f"Memory against `{ALONE}` ({base:.0f} MB):", "", *shown])
-    print(text, cost, sep="\n\n")
+    text = f"{budget}\n\n{markdown_of_runs(runs)}"
+    print(text)
     if options.json:
-        write_text(options.json, json.dumps(document, indent=1, default=str) + "\n")
+        measured = {m: {key: asdict(gain) for key, gain in each.items()} for m, each in gains(runs).items()}
+        document = {"runs": [asdict(run) for run in runs], "gains": measured, "machine": machine.document()}
+        write_text(options.json.with_suffix(".gains.json"), json.dumps(document, indent=1) + "\n")
     if options.markdown:
         replace_section(options.markdown, "distill_gains", text)
-        replace_section(options.markdown, "distill_cost", cost)
+
+
+def publish_cost(study: Study, methods: list[str], options: argparse.Namespace) -> None:
+    """Time of a step and memory of every method."""
+    before, turns = machine_state(), Turns(rounds=options.rounds, calls=1)
+    times, goals = step_costs(study, methods, turns)
+    memory = memory_mb(study, methods)
+    versions, machine = {"torch": torch.__version__}, (before, machine_state())
+    document = document_of(
+        *("A step of every distiller", [times], goals, turns, options.threads, versions, machine),
+        memory_mb={method: list(peaks) for method, peaks in memory.items()},
+    )
+    base = memory[ALONE][1]
+    rows = [
+        f"| `{m}` | {running - base:+.0f} MB | {cached - base:+.0f} MB |" for m, (running, cached) in memory.items()
+    ]
+    head = [f"Peak memory of a process against `{ALONE}` ({base:.0f} MB):", "", "| method | teacher running | cached |"]
+    text = "\n".join([markdown_of(document), "", *head, "| --- | ---: | ---: |", *rows])
+    print(text)
+    if options.json:
+        write_text(options.json.with_suffix(".cost.json"), json.dumps(document, indent=1) + "\n")
+    if options.markdown:
+        replace_section(options.markdown, "distill_cost", text)
 
 
 def tell(text: str) -> None:
@@ -121,7 +129,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--val-keyframes", type=int, default=200, help="spread over val")
     parser.add_argument("--rounds", type=int, default=7, help="of the timing of steps")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="write everything that was measured")
+    parser.add_argument("--part", choices=("gains", "cost"), help="one of the two; both without")
+    parser.add_argument("--json", type=Path, help="write FILE.gains.json and FILE.cost.json")
     parser.add_argument("--markdown", type=Path, help="write the tables between the markers of this file")
     return parser
 

@@ -447,14 +447,17 @@ def interrupted(command: list[str], delay_s: float, environment: dict[str, str],
         env=environment,
         cwd=cwd,
     )
+    maps = Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and "_multiarray_umath" not in maps.read_text():  # numpy: the command has begun
+        time.sleep(0.02)
     time.sleep(delay_s)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     return process.returncode, errors
 
 
-# Seconds after the start: imports, then the command's phases, on a machine that may be twice as slow as thought.
-DELAYS_S = {"init": (0.8, 3.0), "export": (1.5, 5.0, 11.0), "run": (1.0, 2.2)}
+# Seconds after the command began: imports, then its phases, on a machine that may be twice as slow as thought.
+DELAYS_S = {"init": (0.3, 2.5), "export": (1.0, 4.5, 10.5), "run": (0.5, 1.7)}
 
 
 @pytest.mark.slow
