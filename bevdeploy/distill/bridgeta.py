@@ -102,21 +102,23 @@ class BridgeTA(Distiller):
             ours = self.student_adapters[name](student.feature(name)).float()  # [B, Ct, Y, X]
             between = self.assistant_adapters[name](hidden).float()  # [B, Ct, Y, X]
             weight = getattr(self.settings, f"{level}_weight")
-            plane = self.student_plane(name)
-            terms[level] = ramp * weight * self.two_paths(targets[name], between, ours, truth, plane)
+            plane, target = self.student_plane(name), targets[name]
+            paths = self.distance(target, between, truth, plane), self.distance(between, ours, truth, plane)
+            terms[level] = ramp * weight * dual_path(*paths, self.eps(*paths))
             with torch.no_grad():
-                to_teacher, direct = (mean_squared_error(targets[name], each) for each in (between, ours))
-                self.readings[f"assistant_share.{level}"] = (to_teacher / direct.clamp(min=1e-12)).sqrt()
+                direct = self.distance(target, ours, truth, plane).clamp(min=1e-12)
+                self.readings[f"assistant_share.{level}"] = (paths[0] / direct).sqrt()
         for name in self.outputs:
             target = teacher_probability(self, student, teacher, name)  # [B, C, Y, X]
             logits, ours = self.to_output[name](assistant.outputs[name]), student.output(name).float()
             weight = ramp * self.settings.output_weight
+            between, plane = logits.sigmoid(), self.output_planes[name]
             if self.settings.output_distance == "squared":
-                term = self.two_paths(target, logits.sigmoid(), ours.sigmoid(), truth, self.output_planes[name])
+                to_student = self.distance(between, ours.sigmoid(), truth, plane)
+                paths = self.distance(target, between, truth, plane), to_student
             else:
-                paths = F.binary_cross_entropy_with_logits(logits, target), soft_cross_entropy(ours, logits.sigmoid())
-                term = dual_path(*paths, self.eps(*paths))
-            terms[f"output.{name}"] = weight * term
+                paths = F.binary_cross_entropy_with_logits(logits, target), soft_cross_entropy(ours, between)
+            terms[f"output.{name}"] = weight * dual_path(*paths, self.eps(*paths))
             terms[f"assistant.{name}"] = self.settings.assistant_weight * self.task_loss(name, logits, truth)
         return terms
 
@@ -128,17 +130,11 @@ class BridgeTA(Distiller):
         levels: Levels = self.assistant((targets["lift"], targets["bev_neck"]), (ours[0], ours[1]))
         return levels
 
-    def two_paths(
-        self, teacher: Tensor, assistant: Tensor, student: Tensor, truth: DistillTruth, plane: Plane
-    ) -> Tensor:
-        """The dual-path loss of one level, all [B, C, Y, X] on `plane`: mean squared errors over channels and cells."""
-        pairs = (teacher, assistant), (assistant, student)
+    def distance(self, a: Tensor, b: Tensor, truth: DistillTruth, plane: Plane) -> Tensor:
+        """Squared error of [B, C, Y, X] each on `plane`, mean over channels and cells."""
         if self.settings.emphasis == 0:
-            paths = [mean_squared_error(a, b) for a, b in pairs]
-        else:
-            weight = self.cell_weight(truth, plane)
-            paths = [(weight * squared_error(a, b)).mean() for a, b in pairs]
-        return dual_path(paths[0], paths[1], self.eps(paths[0], paths[1]))
+            return mean_squared_error(a, b)
+        return (self.cell_weight(truth, plane) * squared_error(a, b)).mean()
 
     def eps(self, teacher_assistant: Tensor, assistant_student: Tensor) -> float | Tensor:
         """The settings' eps, or the one that makes the bound tightest for these squared distances."""
