@@ -7,18 +7,16 @@ from typing import Protocol
 
 import torch
 
-from bevdeploy.distill.taps import FEATURES, TapForm, Taps
+from bevdeploy.distill.taps import TapForm, Taps
 from bevdeploy.distill.teacher_taps import TeacherTaps, teacher_form
 from bevdeploy.errors import TrainingError
 from bevdeploy.models.teachers.checkpoint import load_teacher
 from bevdeploy.models.teachers.teacher import Teacher
 from bevdeploy.train.batch import TrainBatch
 from bevdeploy.train.config import TrainConfig
-from bevdeploy.train.teacher_cache import TeacherCache
+from bevdeploy.train.teacher_cache import FEATURE, OUTPUT, TeacherCache
 from bevdeploy.train.teacher_inputs import teacher_inputs
 
-FEATURE, OUTPUT = "features.", "outputs."
-"""What names in a cache begin with."""
 CHECKPOINT = "teacher.pth"
 """Beside the chunks of a cache, where its teacher is one of this house."""
 
@@ -49,9 +47,18 @@ class LiveTeacher:
         Raises:
             TrainingError: the batch lacks lidar points, or its cameras are not those the teacher was built for.
         """
-        self.teacher.to(batch.images.device)
-        with torch.no_grad(), TeacherTaps(self.teacher) as tapping:
-            return tapping.taps(self.teacher(teacher_inputs(batch, self.teacher)))
+        return taps_of(self.teacher, batch)
+
+
+def taps_of(teacher: Teacher, batch: TrainBatch) -> Taps:
+    """One forward of a teacher in evaluation mode, on the batch's device, without gradients.
+
+    Raises:
+        TrainingError: the batch lacks lidar points, or its cameras are not those the teacher was built for.
+    """
+    teacher.to(batch.images.device)
+    with torch.no_grad(), TeacherTaps(teacher) as tapping:
+        return tapping.taps(teacher(teacher_inputs(batch, teacher)))
 
 
 class CachedTeacher:
@@ -65,21 +72,17 @@ class CachedTeacher:
             CheckpointError: the checkpoint beside the cache cannot be read.
         """
         self.cache, header = cache, cache.header
-        shapes = {name: shape for name, (_, shape) in header.tensors.items()}
-        features = {name.removeprefix(FEATURE): shape for name, shape in shapes.items() if name.startswith(FEATURE)}
-        flat = [f"{name} {list(shape)}" for name, shape in features.items() if len(shape) != 3]
-        if flat:
-            raise TrainingError(f"{cache.folder}: features are [C, Y, X] per keyframe, but {', '.join(flat)}")
-        outputs = frozenset(name.removeprefix(OUTPUT) for name in shapes if name.startswith(OUTPUT))
+        features: dict[str, tuple[int, int, int]] = {}
+        for name, (_, shape) in header.tensors.items():
+            if name.startswith(FEATURE):
+                if len(shape) != 3:
+                    raise TrainingError(f"{cache.folder}: {name} is {list(shape)} per keyframe, features are [C, Y, X]")
+                features[name.removeprefix(FEATURE)] = (shape[0], shape[1], shape[2])
+        outputs = frozenset(name.removeprefix(OUTPUT) for name in header.tensors if name.startswith(OUTPUT))
         checkpoint = cache.folder / CHECKPOINT
         head = load_teacher(checkpoint).detection if checkpoint.is_file() else None
-        self._head = (None if head is None else head.eval().requires_grad_(False),)
-        ordered = {
-            name: features[name] for name in (*FEATURES, *sorted(set(features) - set(FEATURES))) if name in features
-        }
-        self.form = TapForm(
-            {n: (c, y, x) for n, (c, y, x) in ordered.items()}, outputs, header.grid, header.tasks, head
-        )
+        self._head = None if head is None else head.eval().requires_grad_(False)
+        self.form = TapForm(features, outputs, header.grid, header.tasks, head)
 
     def taps(self, batch: TrainBatch) -> Taps:
         """What the batch brought.
@@ -89,8 +92,8 @@ class CachedTeacher:
         """
         if batch.taught is None:
             raise TrainingError(f"the batch was loaded without {self.cache.folder}; hand the cache to fit(recall=...)")
-        if self._head[0] is not None:
-            self._head[0].to(batch.images.device)
+        if self._head is not None:
+            self._head.to(batch.images.device)
         taught = batch.taught
         return Taps(
             {name: taught[FEATURE + name].float() for name in self.form.features},

@@ -30,6 +30,8 @@ from bevdeploy.tasks import TaskSpec
 CACHE_FORMAT = "bevdeploy.teacher/1"
 HEADER = "teacher.json"
 TOKENS_KEY = "tokens"
+FEATURE, OUTPUT = "features.", "outputs."
+"""What the names of tensors begin with."""
 FILL = "docs/teacher_cache.md shows how to fill a cache"
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bevdeploy.data.sample import Sample
 from bevdeploy.distill.taps import Taps
-from bevdeploy.distill.teacher_taps import TeacherTaps, teacher_form
+from bevdeploy.distill.teacher_taps import teacher_form
 from bevdeploy.errors import BevDeployError, DataSetError, TrainingError
 from bevdeploy.models.teachers import Teacher
 from bevdeploy.train.batch import TrainBatch, train_batch
@@ -22,8 +22,8 @@ from bevdeploy.train.detection_targets import CentreRule
 from bevdeploy.train.loading import SampleSource
 from bevdeploy.train.orphans import begin_worker
 from bevdeploy.train.targets import targets_of
-from bevdeploy.train.teacher_cache import CacheHeader, TeacherCacheWriter, data_fingerprint
-from bevdeploy.train.teacher_inputs import teacher_inputs
+from bevdeploy.train.taught import taps_of
+from bevdeploy.train.teacher_cache import FEATURE, OUTPUT, CacheHeader, TeacherCacheWriter, data_fingerprint
 
 Dtype = Literal["float16", "float32"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
@@ -136,15 +136,13 @@ def _arrays(
     teacher: Teacher, batch: TrainBatch, content: CacheContent, device: torch.device
 ) -> dict[str, NDArray[Any]]:
     """What the teacher says about a batch, [B, ...] by the cache's names."""
-    teacher.to(device).eval()
-    with torch.no_grad(), TeacherTaps(teacher) as tapping:
-        taps = tapping.taps(teacher(teacher_inputs(batch.to(device), teacher)))
+    taps = taps_of(teacher.eval(), batch.to(device))
     return {name: _stored(value, content.dtype) for name, value in _named(taps, content.features).items()}
 
 
 def _named(taps: Taps, features: Sequence[str]) -> dict[str, torch.Tensor]:
-    chosen = {f"features.{name}": value for name, value in taps.features.items() if not features or name in features}
-    return chosen | {f"outputs.{name}": value for name, value in taps.outputs.items() if name != BEV_OUTPUT}
+    chosen = {FEATURE + name: value for name, value in taps.features.items() if not features or name in features}
+    return chosen | {OUTPUT + name: value for name, value in taps.outputs.items() if name != BEV_OUTPUT}
 
 
 def _stored(value: torch.Tensor, dtype: Dtype) -> NDArray[Any]:

@@ -30,7 +30,7 @@ from bevdeploy.models.teachers.pillars import PillarEncoder
 from bevdeploy.models.teachers.second import SecondBackbone, SecondFPN
 from bevdeploy.models.teachers.teacher import CameraBranch, Teacher, fused
 from bevdeploy.models.view_transform import ViewTransform
-from bevdeploy.tasks import TaskSpec
+from bevdeploy.tasks import BEVFUSION_MAP_CLASSES, TaskSpec
 
 FULL_EXTENT_M = 51.2
 HEIGHT_M = (-5.0, 3.0)
@@ -40,7 +40,6 @@ LIDAR_FEATURES = 5
 """x, y, z, intensity, age."""
 VIRTUAL_FEATURES = 17
 """MVP's points (Yin et al., 2021): x, y, z, reflectance, 11 label numbers, virtual flag, age."""
-BEVFUSION_CLASSES = ("drivable_area", "ped_crossing", "walkway", "stop_line", "carpark_area", "divider")
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ def _camera_and_lidar(name: str, size: _Size, tasks: TaskSpec, ego_state: bool) 
 
 
 def _map_tasks(size: _Size, student_classes: bool) -> TaskSpec:
-    tasks = TaskSpec() if student_classes else TaskSpec(map_classes=BEVFUSION_CLASSES)
+    tasks = TaskSpec() if student_classes else TaskSpec(map_classes=BEVFUSION_MAP_CLASSES)
     return tasks.only("map")
 
 
